@@ -1,0 +1,1 @@
+"""Facts and rules of the subject: no driver, no framework, no clock."""

@@ -1,0 +1,162 @@
+"""The one error tree: a stable code, a default message, and who has to act."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class Fault(StrEnum):
+    """Whose fault an error is, which decides whether a retry can help."""
+
+    CALLER = "caller"
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+
+
+class AgentError(Exception):
+    """Something went wrong inside the service."""
+
+    code: ClassVar[str] = "unknown"
+    fault: ClassVar[Fault] = Fault.PERMANENT
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        details: dict[str, Any] | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        self.message = message or (type(self).__doc__ or self.code).strip()
+        self.details = details or {}
+        self.retry_after_s = retry_after_s
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class ValidationFailed(AgentError):
+    """The request is not of the documented form."""
+
+    code = "validation"
+    fault = Fault.CALLER
+
+
+class BadAudio(AgentError):
+    """The audio cannot be read."""
+
+    code = "bad_audio"
+    fault = Fault.CALLER
+
+
+class NotFound(AgentError):
+    """There is no such thing here."""
+
+    code = "not_found"
+    fault = Fault.CALLER
+
+
+class Conflict(AgentError):
+    """The request contradicts what is already stored."""
+
+    code = "conflict"
+    fault = Fault.CALLER
+
+
+class ConsentDenied(AgentError):
+    """The participants refused the recording of this meeting."""
+
+    code = "consent_denied"
+    fault = Fault.CALLER
+
+
+class Unauthorized(AgentError):
+    """No valid credential was given."""
+
+    code = "unauthorized"
+    fault = Fault.CALLER
+
+
+class Forbidden(AgentError):
+    """This identity may not do that."""
+
+    code = "forbidden"
+    fault = Fault.CALLER
+
+
+class TooLarge(AgentError):
+    """The request is larger than the limit."""
+
+    code = "too_large"
+    fault = Fault.CALLER
+
+
+class UnsupportedMediaType(AgentError):
+    """The content type or encoding of the request is not supported."""
+
+    code = "unsupported_media_type"
+    fault = Fault.CALLER
+
+
+class RequestTimeout(AgentError):
+    """The request body did not arrive in time."""
+
+    code = "request_timeout"
+    fault = Fault.CALLER
+
+
+class Backpressure(AgentError):
+    """The service has as much work as it can hold; try again later."""
+
+    code = "backpressure"
+    fault = Fault.TRANSIENT
+
+
+class StorageError(AgentError):
+    """The audio could not be made durable."""
+
+    code = "storage_error"
+    fault = Fault.TRANSIENT
+
+
+class DatabaseError(AgentError):
+    """The database cannot be used now."""
+
+    code = "db_error"
+    fault = Fault.TRANSIENT
+
+
+class QueueError(AgentError):
+    """The wake-up queue cannot be used now."""
+
+    code = "redis_error"
+    fault = Fault.TRANSIENT
+
+
+class SttError(AgentError):
+    """Speech recognition failed."""
+
+    code = "stt_provider_error"
+    fault = Fault.TRANSIENT
+
+
+class DeliveryError(AgentError):
+    """The report could not be delivered."""
+
+    code = "delivery_provider_error"
+    fault = Fault.TRANSIENT
+
+
+class LeaseLost(AgentError):
+    """Another worker has taken this work over."""
+
+    code = "lease_lost"
+    fault = Fault.TRANSIENT
+
+
+class StartupError(AgentError):
+    """The service cannot start as it is configured."""
+
+    code = "startup_failed"
+    fault = Fault.PERMANENT

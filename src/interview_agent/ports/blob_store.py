@@ -1,0 +1,49 @@
+"""Durable storage of audio bytes under immutable keys."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFacts:
+    """What is known of a blob once it is stored: full SHA-256 in hex and its length."""
+
+    key: str
+    sha256: str
+    size_bytes: int
+
+
+class BlobStore(Protocol):
+    """Keeps bytes; what `put` has returned for survives a crash of the machine."""
+
+    async def put(self, key: str, body: bytes) -> None:
+        """Write, sync and name one blob. Raises `StorageError`; nothing is visible then."""
+        ...
+
+    async def put_stream(
+        self, key_prefix: str, body: AsyncIterator[bytes], *, max_bytes: int
+    ) -> BlobFacts:
+        """Store a body of unknown length under `{key_prefix}-{sha256[:32]}.bin`.
+
+        Raises `TooLarge` past `max_bytes`, `StorageError`; nothing is visible then.
+        """
+        ...
+
+    async def open(self, key: str) -> BinaryIO:
+        """Open a blob as a real file for reading. Raises `StorageError` if it is not there."""
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        """Delete the blobs that exist and return how many did."""
+        ...
+
+    def scan(self) -> AsyncIterator[tuple[str, float]]:
+        """Yield every stored key, temporary files included, with its age in seconds."""
+        ...
+
+    async def check(self) -> None:
+        """Write, sync, read back and delete a probe. Raises `StorageError`."""
+        ...

@@ -1,0 +1,82 @@
+"""Speech to text for one track at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from interview_agent.domain.transcript import DraftSegment
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPart:
+    """One accepted chunk of a track, as the transcriber needs to know it."""
+
+    seq: int
+    blob_key: str
+    size_bytes: int
+    codec: str
+    sample_rate: int
+    channels: int
+    channel: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPart:
+    """A chunk that could not be heard, with a stable reason such as `undecodable`."""
+
+    seq: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackInput:
+    """All there is to hear of a track now.
+
+    `parts` are in playing order, without the failed ones. `closed` says that nothing follows for
+    now, so the tail is to be transcribed too. `checkpoint` is what the last committed
+    `TrackProgress` carried, None at the beginning.
+    """
+
+    meeting_id: str
+    track: str
+    language: str | None
+    parts: tuple[AudioPart, ...]
+    closed: bool
+    checkpoint: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackProgress:
+    """One step forward, to be committed whole.
+
+    The transcript of the track is its first `keep` segments, as they are, followed by `segments`.
+    `done_seq` is the last chunk whose audio is wholly behind the checkpoint or, in the last step
+    of a closed track, the last chunk of all. `heard_s` is the decoded length in seconds so far.
+    """
+
+    keep: int
+    segments: tuple[DraftSegment, ...]
+    checkpoint: dict[str, Any]
+    done_seq: int | None
+    heard_s: float
+    failed: tuple[FailedPart, ...] = ()
+
+
+class Transcriber(Protocol):
+    """Turns the audio of a track into segments, step by step."""
+
+    name: str
+
+    def advance(self, track: TrackInput) -> AsyncIterator[TrackProgress]:
+        """Yield every step that can be taken from the checkpoint with the audio there is.
+
+        Taking the same input twice gives the same steps. The caller commits a step before it asks
+        for the next one. Raises `SttError` when recognition itself fails.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release models, processes and threads."""
+        ...
