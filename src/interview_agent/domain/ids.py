@@ -1,0 +1,40 @@
+"""Names of meetings, tracks and traces: what is valid, and how new ones are made."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from interview_agent.domain.errors import ValidationFailed
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+DEFAULT_TRACK = "main"
+MAX_SEQ = 2**31 - 1
+
+_NAME = re.compile(NAME_PATTERN.replace("$", r"\Z"))
+_TRACE = re.compile(r"^[0-9a-f]{32}\Z")
+_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\Z")
+
+
+def check_name(value: str, field: str) -> str:
+    """Return `value` if it can name a meeting or a track, else raise `ValidationFailed`."""
+    if not _NAME.match(value):
+        message = f"{field} must match {NAME_PATTERN}"
+        raise ValidationFailed(
+            message, details={"errors": [{"loc": [field], "msg": message, "type": "name"}]}
+        )
+    return value
+
+
+def new_meeting_id(now: datetime, random_hex: str) -> str:
+    """Make `mtg_<UTC yyyymmddHHMMSS>_<10 hex>` from the time and at least 10 random hex digits."""
+    return f"mtg_{now:%Y%m%d%H%M%S}_{random_hex[:10]}"
+
+
+def trace_id_of(headers_trace: str | None, traceparent: str | None) -> str | None:
+    """Return the caller's trace id (32 hex digits), W3C `traceparent` first, or None if invalid."""
+    if traceparent and (match := _TRACEPARENT.match(traceparent.strip())):
+        return match.group(1)
+    if headers_trace and _TRACE.match(headers_trace.strip().lower()):
+        return headers_trace.strip().lower()
+    return None

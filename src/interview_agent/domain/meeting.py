@@ -1,0 +1,232 @@
+"""Meetings, tracks and chunks: their facts and the rules that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from interview_agent.domain.ids import DEFAULT_TRACK
+from interview_agent.domain.route import Stage
+
+
+class Status(StrEnum):
+    """Where a meeting stands."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Consent(StrEnum):
+    """What the participants said to being recorded."""
+
+    UNKNOWN = "unknown"
+    GRANTED = "granted"
+    DENIED = "denied"
+
+
+class Mode(StrEnum):
+    """Whether the audio comes while people speak or afterwards."""
+
+    REALTIME = "realtime"
+    POSTMEETING = "postmeeting"
+
+
+class ChunkState(StrEnum):
+    """Where a chunk stands."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class StageState(StrEnum):
+    """Where a stage of a meeting stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """One interview.
+
+    `audio_version` counts accepted chunks; `closed_version` is the value it had when the transcript
+    was closed; `version` counts finished transcripts and reports.
+    """
+
+    meeting_id: str
+    owner: str
+    mode: Mode
+    language: str | None
+    consent: Consent
+    context: Mapping[str, Any]
+    recipients: Sequence[str]
+    created_at: datetime
+    last_audio_at: datetime | None
+    audio_version: int
+    closed_version: int | None
+    reported_version: int | None
+    finish_requested: bool
+    version: int
+    event: int
+    expected_last_seq: Mapping[str, int]
+
+    @property
+    def closed(self) -> bool:
+        """Whether the transcript is closed and no audio came since."""
+        return self.closed_version == self.audio_version
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes accepted under a number on a track; `channel` is the one to hear, None all mixed."""
+
+    track: str
+    seq: int
+    sha256: str
+    size_bytes: int
+    blob_key: str
+    codec: str
+    sample_rate: int
+    channels: int
+    channel: int | None
+    state: ChunkState
+    reason: str | None
+    accepted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """How far one stage of a meeting is, for people to read."""
+
+    stage: Stage
+    track: str | None
+    state: StageState
+    attempts: int
+    reason: str | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers on a track that no chunk came for."""
+
+    track: str
+    first_seq: int
+    last_seq: int
+
+
+def received_ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Join numbers into closed ranges, ascending."""
+    ranges: list[tuple[int, int]] = []
+    for seq in sorted(set(seqs)):
+        if ranges and ranges[-1][1] == seq - 1:
+            ranges[-1] = (ranges[-1][0], seq)
+        else:
+            ranges.append((seq, seq))
+    return ranges
+
+
+def gaps_between(track: str, seqs: Iterable[int], last_expected: int | None = None) -> list[Gap]:
+    """List the holes of a track: between its ranges, and up to the last number that was promised.
+
+    The lowest number that came is the start of the track.
+    """
+    ranges = received_ranges(seqs)
+    gaps = [
+        Gap(track, left[1] + 1, right[0] - 1)
+        for left, right in zip(ranges, ranges[1:], strict=False)
+    ]
+    if last_expected is not None:
+        end = ranges[-1][1] if ranges else -1
+        if end < last_expected:
+            gaps.append(Gap(track, end + 1, last_expected))
+    return gaps
+
+
+def playable(chunks: Sequence[Chunk], *, closed: bool) -> list[Chunk]:
+    """Return what can be heard now, in order: a hole holds an open track, a closed one goes on.
+
+    Failed chunks hold nothing and are left out.
+    """
+    ordered = sorted(chunks, key=lambda chunk: chunk.seq)
+    heard: list[Chunk] = []
+    for position, chunk in enumerate(ordered):
+        if not closed and position and ordered[position - 1].seq != chunk.seq - 1:
+            break
+        if chunk.state is not ChunkState.FAILED:
+            heard.append(chunk)
+    return heard
+
+
+def missing_expected(expected: Mapping[str, int], seqs: Mapping[str, Iterable[int]]) -> bool:
+    """Whether a chunk that `finish` promised is still on its way."""
+    return any(
+        gaps_between(track, seqs.get(track, ()), last_seq) for track, last_seq in expected.items()
+    )
+
+
+def meeting_status(meeting: Meeting, stages: Sequence[StageView]) -> Status:
+    """Say where a meeting stands, from its versions and the state of its stages.
+
+    A report on all the audio there is makes it done, whatever delivery does later. A stage that
+    was given up on makes it failed only once nothing before the report is left to do.
+    """
+    before_report = [view for view in stages if view.stage not in (Stage.DELIVERY, Stage.RETENTION)]
+    if meeting.closed and meeting.reported_version == meeting.audio_version:
+        return Status.DONE
+    busy = any(view.state in (StageState.WAITING, StageState.RUNNING) for view in before_report)
+    if not busy and any(view.state is StageState.FAILED for view in before_report):
+        return Status.FAILED
+    started = any(view.attempts or view.state is not StageState.WAITING for view in before_report)
+    return Status.PROCESSING if started else Status.QUEUED
+
+
+def participants(context: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the participants that `context` names, by track; malformed entries are passed over."""
+    listed = context.get("participants")
+    if not isinstance(listed, list):
+        return {}
+    return {
+        entry["track"]: entry
+        for entry in listed
+        if isinstance(entry, dict) and isinstance(entry.get("track"), str)
+    }
+
+
+def speaker_of(
+    track: str, hint: str | None, context: Mapping[str, Any], *, tracks: int
+) -> str | None:
+    """Name the speaker of a track: participant, then hint, then the track itself among several.
+
+    One mixed track has no speaker that we could tell: None.
+    """
+    named = participants(context).get(track, {}).get("name")
+    if isinstance(named, str) and named.strip():
+        return named.strip()
+    if hint:
+        return hint
+    if tracks > 1 or track != DEFAULT_TRACK:
+        return track
+    return None
+
+
+def roles_by_speaker(
+    speakers: Mapping[str, str | None], context: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return speaker -> `interviewer` or `candidate` for the tracks whose role is known."""
+    known = participants(context)
+    return {
+        speaker: role
+        for track, speaker in speakers.items()
+        if speaker
+        and (role := known.get(track, {}).get("role")) in ("interviewer", "candidate")
+    }

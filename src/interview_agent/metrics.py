@@ -1,0 +1,192 @@
+"""Every meter, declared once, and the facade that keeps label names and threads right.
+
+aioprometheus loses counts made outside the event loop's thread and does not escape label values;
+both are seen to here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from aioprometheus import Counter, Gauge, Histogram, Registry
+from aioprometheus.formats import text
+
+LATENCY_BUCKETS_MS = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000]
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """One declared metric: its name, kind, labels and what it says."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+
+
+def _counter(name: str, labels: tuple[str, ...], help_: str) -> Meter:
+    return Meter(name, "counter", labels, help_)
+
+
+def _gauge(name: str, labels: tuple[str, ...], help_: str) -> Meter:
+    return Meter(name, "gauge", labels, help_)
+
+
+def _histogram(name: str, labels: tuple[str, ...], help_: str) -> Meter:
+    return Meter(name, "histogram", labels, help_)
+
+
+REQUESTS = _counter(
+    "agent_requests_total",
+    ("service", "route", "method", "status"),
+    "HTTP requests answered; `route` is the template, never the path.",
+)
+REQUEST_LATENCY = _histogram(
+    "agent_http_request_latency_ms",
+    ("service", "route", "method"),
+    "Time from the request to its answer, ms.",
+)
+STAGE_LATENCY = _histogram(
+    "agent_pipeline_stage_latency_ms",
+    ("service", "stage"),
+    "Time that one piece of work of a stage took, ms.",
+)
+QUEUE_TASKS = _counter(
+    "agent_queue_tasks_total",
+    ("service", "queue", "result"),
+    "Pieces of work done, by verdict: success, retry, error.",
+)
+QUEUE_DEPTH = _gauge(
+    "agent_queue_depth", ("queue",), "Work of a stage that waits or runs; falls back to 0."
+)
+QUEUE_PENDING = _gauge("agent_queue_pending", ("queue", "group"), "Work of a stage that runs.")
+DLQ_DEPTH = _gauge("agent_dlq_depth", ("queue",), "Work of a stage that was given up on.")
+OLDEST_WORK = _gauge(
+    "agent_oldest_undone_work_seconds", ("queue",), "Age of the oldest work that is due, s."
+)
+COLLECTION_ERRORS = _counter(
+    "agent_metrics_collection_errors_total",
+    ("source",),
+    "Times that a gauge could not be refreshed, by source.",
+)
+STORAGE_HEALTH = _gauge(
+    "agent_storage_health", ("mode",), "1 when the last probe of the audio store succeeded."
+)
+SYSTEM_READINESS = _gauge("agent_system_readiness", (), "1 when this process can do its work.")
+CHUNKS_ACCEPTED = _counter(
+    "agent_chunks_accepted_total", ("result",), "Chunks acknowledged: new or duplicate."
+)
+WAKE_FAILURES = _counter(
+    "agent_wake_failures_total", (), "Wake-ups that could not be published; polling finds the work."
+)
+LEASES_LOST = _counter(
+    "agent_leases_lost_total", ("stage",), "Pieces of work whose result was fenced off."
+)
+AUDIO_HEARD = _counter("agent_audio_heard_seconds_total", (), "Audio transcribed, s.")
+LOOP_LAG = _gauge("agent_event_loop_lag_seconds", (), "Last measured delay of the event loop, s.")
+LOOP_RESTARTS = _counter("agent_loop_restarts_total", ("loop",), "Restarts of a supervised loop.")
+EMBEDDED_EXITS = _counter(
+    "agent_embedded_exits_total", ("child",), "Unexpected ends of an embedded server."
+)
+BUILD = _gauge("agent_build_info", ("version",), "Always 1; the version is the label.")
+
+METERS: tuple[Meter, ...] = (
+    REQUESTS,
+    REQUEST_LATENCY,
+    STAGE_LATENCY,
+    QUEUE_TASKS,
+    QUEUE_DEPTH,
+    QUEUE_PENDING,
+    DLQ_DEPTH,
+    OLDEST_WORK,
+    COLLECTION_ERRORS,
+    STORAGE_HEALTH,
+    SYSTEM_READINESS,
+    CHUNKS_ACCEPTED,
+    WAKE_FAILURES,
+    LEASES_LOST,
+    AUDIO_HEARD,
+    LOOP_LAG,
+    LOOP_RESTARTS,
+    EMBEDDED_EXITS,
+    BUILD,
+)
+"""Everything that a scrape can show."""
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+class Metrics:
+    """Records values of the declared meters; safe to call from any thread.
+
+    `defer` runs a call on the event loop's thread, such as `loop.call_soon_threadsafe`; without it
+    every call must come from the thread that made the object.
+    """
+
+    def __init__(self, service: str, defer: Callable[..., object] | None = None) -> None:
+        self._service = service
+        self._defer = defer
+        self._thread = threading.get_ident()
+        self._registry = Registry()
+        self._collectors: dict[str, Counter | Gauge | Histogram] = {}
+        for meter in METERS:
+            self._collectors[meter.name] = self._declare(meter)
+
+    def _declare(self, meter: Meter) -> Counter | Gauge | Histogram:
+        if meter.kind == "histogram":
+            return Histogram(
+                meter.name, meter.help, registry=self._registry, buckets=LATENCY_BUCKETS_MS
+            )
+        kind = Counter if meter.kind == "counter" else Gauge
+        return kind(meter.name, meter.help, registry=self._registry)
+
+    def _labels(self, meter: Meter, labels: dict[str, str]) -> dict[str, str]:
+        given = {"service": self._service, **labels} if "service" in meter.labels else labels
+        if set(given) != set(meter.labels):
+            message = f"{meter.name} takes the labels {meter.labels}, not {tuple(given)}"
+            raise ValueError(message)
+        return {name: _escape(str(given[name])) for name in meter.labels}
+
+    def _record(self, meter: Meter, labels: dict[str, str], value: float) -> None:
+        collector = self._collectors[meter.name]
+        if isinstance(collector, Histogram):
+            collector.observe(labels, value)
+        elif isinstance(collector, Counter):
+            collector.add(labels, value)
+        else:
+            collector.set(labels, value)
+
+    def _here(self, meter: Meter, labels: dict[str, str], value: float) -> None:
+        checked = self._labels(meter, labels)
+        if self._defer is not None and threading.get_ident() != self._thread:
+            self._defer(self._record, meter, checked, value)
+        else:
+            self._record(meter, checked, value)
+
+    def count(self, meter: Meter, amount: float = 1, **labels: str) -> None:
+        """Add to a counter."""
+        self._here(meter, labels, amount)
+
+    def observe(self, meter: Meter, value: float, **labels: str) -> None:
+        """Add one value to a histogram."""
+        self._here(meter, labels, value)
+
+    def set(self, meter: Meter, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        self._here(meter, labels, value)
+
+    def start_at_zero(self, meter: Meter, label_sets: Iterable[dict[str, str]]) -> None:
+        """Give a counter its label sets before the first event, so that rates see it begin."""
+        for labels in label_sets:
+            self._here(meter, labels, 0)
+
+    def render(self) -> str:
+        """Return the exposition text of everything recorded so far."""
+        rendered: bytes = text.TextFormatter().marshall(self._registry)
+        return rendered.decode()

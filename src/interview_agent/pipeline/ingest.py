@@ -1,0 +1,248 @@
+"""The accept path: bytes, then row, then answer, then wake-up. Everything that comes in passes it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from interview_agent.domain.audio_format import normalise_codec
+from interview_agent.domain.errors import BadAudio, NotFound, ValidationFailed
+from interview_agent.domain.identity import Identity
+from interview_agent.domain.ids import DEFAULT_TRACK, MAX_SEQ, check_name, new_meeting_id
+from interview_agent.domain.meeting import Consent, Meeting, Mode
+from interview_agent.domain.route import Stage
+from interview_agent.ports.archive import Archive
+from interview_agent.ports.blob_store import BlobStore
+from interview_agent.ports.intake import Intake, NewChunk, NewMeeting, Receipt
+from interview_agent.ports.wake_queue import WakeQueue
+
+MAX_CHANNELS = 8
+MIN_SAMPLE_RATE = 4_000
+MAX_SAMPLE_RATE = 384_000
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """What a caller says about a meeting; without an id one is made."""
+
+    meeting_id: str | None = None
+    mode: Mode = Mode.REALTIME
+    language: str | None = None
+    consent: Consent = Consent.UNKNOWN
+    context: Mapping[str, Any] = field(default_factory=dict)
+    recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AudioForm:
+    """How uploaded audio is to be heard.
+
+    `split_channels` makes a track of each of `channels` channels, named by `channel_tracks` or
+    `<track>-0`, `<track>-1`, ….
+    """
+
+    codec: str = "pcm"
+    sample_rate: int = 16_000
+    channels: int = 1
+    split_channels: bool = False
+    channel_tracks: tuple[str, ...] = ()
+    speaker_hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Where uploaded audio belongs: the number `seq` on a track of a meeting."""
+
+    meeting_id: str
+    seq: int
+    track: str = DEFAULT_TRACK
+    form: AudioForm = AudioForm()
+    idempotency_key: str | None = None
+    trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to an upload: the receipt and the tracks that will be heard."""
+
+    receipt: Receipt
+    tracks: tuple[str, ...]
+    sha256: str
+    size_bytes: int
+
+
+def _channel_tracks(upload: Upload) -> tuple[str, ...]:
+    form = upload.form
+    if not form.split_channels:
+        return ()
+    names = form.channel_tracks or tuple(
+        f"{upload.track}-{channel}" for channel in range(form.channels)
+    )
+    if len(names) != form.channels or len(set(names)) != len(names):
+        message = "channel_tracks must name each channel once"
+        raise ValidationFailed(message, details={"errors": [{"loc": ["channel_tracks"]}]})
+    for name in names:
+        check_name(name, "channel_tracks")
+    return names
+
+
+def _check(upload: Upload) -> None:
+    check_name(upload.meeting_id, "meeting_id")
+    check_name(upload.track, "track")
+    form = upload.form
+    limits = (
+        ("seq", upload.seq, 0, MAX_SEQ),
+        ("channels", form.channels, 1, MAX_CHANNELS),
+        ("sample_rate", form.sample_rate, MIN_SAMPLE_RATE, MAX_SAMPLE_RATE),
+    )
+    errors = [
+        {"loc": [name], "msg": f"must be {low} to {high}", "type": "range"}
+        for name, value, low, high in limits
+        if not low <= value <= high
+    ]
+    if errors:
+        raise ValidationFailed(details={"errors": errors})
+
+
+class Ingest:
+    """Takes in meetings and audio.
+
+    `clock` gives the time in UTC, `random_hex` that many random bytes in hex.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        archive: Archive,
+        blobs: BlobStore,
+        wake: WakeQueue,
+        *,
+        clock: Callable[[], datetime],
+        random_hex: Callable[[int], str] = secrets.token_hex,
+    ) -> None:
+        self._intake = intake
+        self._archive = archive
+        self._blobs = blobs
+        self._wake = wake
+        self._clock = clock
+        self._random_hex = random_hex
+
+    async def start(self, caller: Identity, request: StartRequest) -> Meeting:
+        """Create a meeting, or return the caller's own one of that id as it is.
+
+        Raises `ValidationFailed` for a bad id and `Conflict` for somebody else's.
+        """
+        meeting_id = request.meeting_id or new_meeting_id(self._clock(), self._random_hex(5))
+        return await self._intake.start(
+            NewMeeting(
+                meeting_id=check_name(meeting_id, "meeting_id"),
+                owner=caller.owner,
+                mode=request.mode,
+                language=request.language,
+                consent=request.consent,
+                context=request.context,
+                recipients=request.recipients,
+            )
+        )
+
+    async def chunk(self, caller: Identity, upload: Upload, body: bytes) -> Accepted:
+        """Make one chunk durable; what is returned for survives any crash.
+
+        Raises `ValidationFailed`, `BadAudio` for an empty body, `Conflict`, `ConsentDenied`,
+        `StorageError` and `DatabaseError`; nothing of the chunk is visible then.
+        """
+        _check(upload)
+        if not body:
+            message = "the chunk is empty"
+            raise BadAudio(message)
+        sha256 = hashlib.sha256(body).hexdigest()
+        key = f"{self._key_prefix(upload)}-{sha256[:32]}.bin"
+        chunk = self._new_chunk(caller, upload, sha256=sha256, size_bytes=len(body), key=key)
+        receipt = await self._intake.admit(chunk)
+        if receipt is None:
+            await self._blobs.put(key, body)
+            receipt = await self._intake.accept(chunk)
+            self._wake_up(chunk)
+        return self._accepted(chunk, receipt)
+
+    async def recording(
+        self,
+        caller: Identity,
+        upload: Upload,
+        body: AsyncIterator[bytes],
+        *,
+        max_bytes: int,
+    ) -> Accepted:
+        """Make a whole file durable as one chunk without holding it in memory.
+
+        Raises as `chunk` does, and `TooLarge` past `max_bytes`.
+        """
+        _check(upload)
+        probe = self._new_chunk(caller, upload, sha256="", size_bytes=0, key="")
+        await self._intake.admit_meeting(probe)
+        facts = await self._blobs.put_stream(self._key_prefix(upload), body, max_bytes=max_bytes)
+        if facts.size_bytes == 0:
+            await self._blobs.delete([facts.key])
+            message = "the recording is empty"
+            raise BadAudio(message)
+        chunk = self._new_chunk(
+            caller, upload, sha256=facts.sha256, size_bytes=facts.size_bytes, key=facts.key
+        )
+        receipt = await self._intake.accept(chunk)
+        self._wake_up(chunk)
+        return self._accepted(chunk, receipt)
+
+    async def finish(
+        self, caller: Identity, meeting_id: str, expected_last_seq: Mapping[str, int]
+    ) -> Meeting:
+        """Say that the meeting is over; asking again changes nothing. Raises `NotFound`."""
+        check_name(meeting_id, "meeting_id")
+        view = await self._archive.meeting(meeting_id)
+        if not caller.may_see(view.meeting.owner):
+            raise NotFound
+        meeting = await self._intake.finish(meeting_id, expected_last_seq)
+        self._wake.notify(Stage.STT, meeting_id)
+        return meeting
+
+    @staticmethod
+    def _key_prefix(upload: Upload) -> str:
+        return f"meetings/{upload.meeting_id}/{upload.track}/{upload.seq:010d}"
+
+    def _new_chunk(
+        self, caller: Identity, upload: Upload, *, sha256: str, size_bytes: int, key: str
+    ) -> NewChunk:
+        form = upload.form
+        return NewChunk(
+            meeting_id=upload.meeting_id,
+            owner=caller.owner,
+            track=upload.track,
+            seq=upload.seq,
+            sha256=sha256,
+            size_bytes=size_bytes,
+            blob_key=key,
+            codec=normalise_codec(form.codec),
+            sample_rate=form.sample_rate,
+            channels=form.channels,
+            idempotency_key=upload.idempotency_key or f"http-chunk_{self._random_hex(16)}",
+            channel_tracks=_channel_tracks(upload),
+            speaker_hint=form.speaker_hint,
+            trace_id=upload.trace_id,
+        )
+
+    def _wake_up(self, chunk: NewChunk) -> None:
+        # A lost wake-up is repaired by the workers' own polling, so the answer never waits for it.
+        for track, _ in chunk.rows:
+            self._wake.notify(Stage.STT, chunk.meeting_id, track)
+
+    @staticmethod
+    def _accepted(chunk: NewChunk, receipt: Receipt) -> Accepted:
+        return Accepted(
+            receipt=receipt,
+            tracks=tuple(track for track, _ in chunk.rows),
+            sha256=chunk.sha256,
+            size_bytes=chunk.size_bytes,
+        )

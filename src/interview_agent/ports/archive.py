@@ -1,0 +1,75 @@
+"""What readers ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from interview_agent.domain.meeting import Chunk, Meeting, StageView
+from interview_agent.domain.transcript import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class TrackView:
+    """A track as readers see it: its hint and the decoded length heard so far."""
+
+    track: str
+    speaker_hint: str | None
+    language: str | None
+    heard_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """What became of one report version: pending, sent, skipped or failed, with the reason."""
+
+    report_version: int
+    channel: str
+    state: str
+    reason: str | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingView:
+    """All there is of a meeting but its words and chunks."""
+
+    meeting: Meeting
+    tracks: Sequence[TrackView]
+    stages: Sequence[StageView]
+    deliveries: Sequence[DeliveryView]
+    chunk_states: Mapping[str, int]
+    report: Mapping[str, Any] | None
+    report_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingListItem:
+    """A meeting in a list."""
+
+    meeting: Meeting
+    stages: Sequence[StageView]
+
+
+class Archive(Protocol):
+    """Reads; raises `DatabaseError`, and `NotFound` for an unknown meeting."""
+
+    async def meeting(self, meeting_id: str) -> MeetingView:
+        """Return one meeting."""
+        ...
+
+    async def meetings(
+        self, owner: str | None, *, limit: int, before: tuple[datetime, str] | None
+    ) -> list[MeetingListItem]:
+        """Return meetings of `owner` (None: of everybody), newest first, after a position."""
+        ...
+
+    async def segments(self, meeting_id: str) -> list[Segment]:
+        """Return the current transcript by start time; speakers are not yet named."""
+        ...
+
+    async def chunks(self, meeting_id: str, track: str | None = None) -> list[Chunk]:
+        """Return the chunks of a meeting or of one track, by track and number."""
+        ...

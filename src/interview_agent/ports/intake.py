@@ -1,0 +1,96 @@
+"""What the front door writes: meetings, chunks, the wish to finish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from interview_agent.domain.meeting import Consent, Meeting, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class NewMeeting:
+    """What a caller says about a meeting when it starts."""
+
+    meeting_id: str
+    owner: str
+    mode: Mode = Mode.REALTIME
+    language: str | None = None
+    consent: Consent = Consent.UNKNOWN
+    context: Mapping[str, Any] = field(default_factory=dict)
+    recipients: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """One chunk whose bytes are already durable under `blob_key`.
+
+    `channel_tracks` names a track for each channel to hear apart; empty means the track itself
+    hears all channels mixed. `sha256` is the full digest of the bytes in hex.
+    """
+
+    meeting_id: str
+    owner: str
+    track: str
+    seq: int
+    sha256: str
+    size_bytes: int
+    blob_key: str
+    codec: str
+    sample_rate: int
+    channels: int
+    idempotency_key: str
+    channel_tracks: tuple[str, ...] = ()
+    speaker_hint: str | None = None
+    trace_id: str | None = None
+
+    @property
+    def rows(self) -> tuple[tuple[str, int | None], ...]:
+        """The (track, channel) pairs that this chunk becomes."""
+        if not self.channel_tracks:
+            return ((self.track, None),)
+        return tuple((track, channel) for channel, track in enumerate(self.channel_tracks))
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The durable answer to a chunk; for a duplicate it names what was stored the first time."""
+
+    blob_key: str
+    idempotency_key: str
+    duplicate: bool
+
+
+class Intake(Protocol):
+    """The rows behind every acknowledgement. All methods raise `DatabaseError`."""
+
+    async def start(self, new: NewMeeting) -> Meeting:
+        """Create the meeting, or return it as it is when its owner starts it again.
+
+        Raises `Conflict` when the id belongs to somebody else.
+        """
+        ...
+
+    async def admit(self, chunk: NewChunk) -> Receipt | None:
+        """Check a chunk before its bytes are stored; a receipt means that it is a duplicate.
+
+        Raises `Conflict` (somebody else's meeting, other bytes, other number under that key) and
+        `ConsentDenied`.
+        """
+        ...
+
+    async def admit_meeting(self, chunk: NewChunk) -> None:
+        """Check only that the meeting takes audio from this owner. Raises as `admit` does."""
+        ...
+
+    async def accept(self, chunk: NewChunk) -> Receipt:
+        """Record a chunk; it is durable on return. Raises as `admit` does."""
+        ...
+
+    async def finish(self, meeting_id: str, expected_last_seq: Mapping[str, int]) -> Meeting:
+        """Note that the meeting is over and close it as soon as what was promised is there.
+
+        Raises `NotFound`. Asking again changes nothing.
+        """
+        ...

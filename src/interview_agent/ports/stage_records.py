@@ -1,0 +1,109 @@
+"""What each stage reads and writes; every write is fenced by the claim it was done under."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from interview_agent.domain.meeting import Chunk, Meeting
+from interview_agent.domain.transcript import Change, Segment
+from interview_agent.ports.archive import TrackView
+from interview_agent.ports.transcriber import TrackProgress
+from interview_agent.ports.work import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """What speech recognition needs to know of a track."""
+
+    meeting: Meeting
+    track: str
+    checkpoint: dict[str, Any] | None
+    chunks: Sequence[Chunk]
+
+
+@dataclass(frozen=True, slots=True)
+class EnhancedText:
+    """The enhanced form of one revision of a segment."""
+
+    segment_id: str
+    revision: int
+    text: str
+    changes: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingRecord:
+    """What the report is made from."""
+
+    meeting: Meeting
+    tracks: Sequence[TrackView]
+    segments: Sequence[Segment]
+    chunks: Sequence[Chunk]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRecord:
+    """A stored report and whom it is meant for."""
+
+    meeting: Meeting
+    version: int
+    report: Mapping[str, Any]
+    delivered: bool
+
+
+class StageRecords(Protocol):
+    """Reads and fenced writes of the stages. Raises `DatabaseError`, `LeaseLost`, `NotFound`."""
+
+    async def track(self, claim: Claim) -> TrackRecord:
+        """Return the track that was claimed."""
+        ...
+
+    async def commit_progress(self, claim: Claim, progress: TrackProgress) -> int:
+        """Store one step of speech recognition and return how many segments changed."""
+        ...
+
+    async def fail_next_chunk(self, claim: Claim, reason: str) -> int | None:
+        """Mark the first undone chunk of the track failed; return its number, None if none."""
+        ...
+
+    async def unenhanced(self, claim: Claim, limit: int) -> list[Segment]:
+        """Return segments whose current revision has no enhanced text yet."""
+        ...
+
+    async def commit_enhanced(self, claim: Claim, texts: Sequence[EnhancedText]) -> None:
+        """Store enhanced texts; one whose segment has moved on is passed over."""
+        ...
+
+    async def record(self, claim: Claim) -> MeetingRecord:
+        """Return everything of the meeting that was claimed."""
+        ...
+
+    async def commit_report(
+        self, claim: Claim, audio_version: int, report: Mapping[str, Any]
+    ) -> int:
+        """Store the report as the next version and return its number."""
+        ...
+
+    async def report(self, claim: Claim) -> ReportRecord | None:
+        """Return the newest report, None where there is none."""
+        ...
+
+    async def commit_delivery(
+        self, claim: Claim, version: int, channel: str, state: str, reason: str | None
+    ) -> None:
+        """Record what became of a report version: pending, sent, skipped or failed."""
+        ...
+
+    async def expired_blobs(self, claim: Claim, days: int, limit: int) -> list[str]:
+        """Return keys of audio older than `days` that is still stored."""
+        ...
+
+    async def forget_blobs(self, claim: Claim, keys: Sequence[str]) -> None:
+        """Record that this audio is gone."""
+        ...
+
+    async def forget_text(self, claim: Claim, days: int) -> bool:
+        """Delete the words of a meeting older than `days`; False while it is younger."""
+        ...

@@ -1,0 +1,23 @@
+"""Wake-ups between loops and processes: hints that there is work, never the work itself."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from interview_agent.domain.route import Stage
+
+
+class WakeQueue(Protocol):
+    """Carries hints. Losing, repeating or reordering them changes nothing but latency."""
+
+    def notify(self, stage: Stage, meeting_id: str, track: str = "") -> None:
+        """Leave a hint without waiting; when the outgoing buffer is full it is dropped."""
+        ...
+
+    def bury(self, stage: Stage, meeting_id: str, track: str, reason: str) -> None:
+        """Mirror work that was given up on to the dead letters of its stage, without waiting."""
+        ...
+
+    async def wait(self, stage: Stage, timeout_s: float) -> None:
+        """Return when there may be work of a stage, or after `timeout_s`."""
+        ...

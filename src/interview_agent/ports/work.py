@@ -1,0 +1,76 @@
+"""Who may advance what: leases with fencing numbers, and the verdicts on finished work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from interview_agent.domain.route import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to do one piece of work until `lease_s` passes without a renewal.
+
+    `epoch` is the fencing number: a write under an older one is refused. `target` is how far the
+    work was wanted when it was claimed. `attempts` counts this claim too. `track` is empty for the
+    stages of a whole meeting.
+    """
+
+    stage: Stage
+    meeting_id: str
+    track: str
+    epoch: int
+    target: int
+    attempts: int
+    trace_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """How much of one stage waits, runs, and was given up on; the age of the oldest undone work."""
+
+    stage: Stage
+    waiting: int
+    running: int
+    failed: int
+    oldest_age_s: float
+
+
+class WorkStore(Protocol):
+    """The truth about work. All methods raise `DatabaseError`; fenced ones raise `LeaseLost`."""
+
+    async def claim(self, stage: Stage, owner: str, lease_s: float) -> Claim | None:
+        """Take the oldest due work of a stage, or None; counts the attempt at once."""
+        ...
+
+    async def renew(self, claim: Claim, lease_s: float) -> None:
+        """Extend the lease."""
+        ...
+
+    async def complete(self, claim: Claim) -> tuple[Stage, ...]:
+        """Record that the work reached its target, and return the stages that have work now.
+
+        What was wanted meanwhile stays due.
+        """
+        ...
+
+    async def retry_later(self, claim: Claim, delay_s: float, reason: str) -> None:
+        """Give the work back to be tried again after `delay_s`."""
+        ...
+
+    async def hand_back(self, claim: Claim) -> None:
+        """Give the work back unharmed: the attempt does not count."""
+        ...
+
+    async def give_up(self, claim: Claim, reason: str) -> tuple[Stage, ...]:
+        """Mark the work failed, and return the stages that have work now."""
+        ...
+
+    async def close_quiet(self, quiet_s: float) -> int:
+        """Close the meetings whose last chunk is older than `quiet_s`; return how many."""
+        ...
+
+    async def depths(self) -> list[QueueDepth]:
+        """Count the work of every stage."""
+        ...

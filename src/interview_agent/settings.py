@@ -1,0 +1,238 @@
+"""Every setting, declared once; the only place that reads the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+RELAXED_ENVIRONMENTS = ("dev", "local", "test")
+"""Anything else is treated as production."""
+
+
+class SettingsError(ValueError):
+    """The configuration cannot be used; the text names every setting at fault, never its value."""
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part for part in (item.strip() for item in value.split(",")) if part)
+    return value
+
+
+def _split_secrets(value: object) -> object:
+    parts = _split(value)
+    return tuple(SecretStr(part) for part in parts) if isinstance(parts, tuple) else parts
+
+
+def _plain_dsn(value: object) -> object:
+    if isinstance(value, str):
+        scheme, separator, rest = value.partition("://")
+        return scheme.partition("+")[0] + separator + rest
+    return value
+
+
+Csv = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_secrets)]
+Dsn = Annotated[SecretStr, BeforeValidator(_plain_dsn)]
+
+
+class Settings(BaseModel):
+    """The configuration of one process."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    app_env: str = Field(
+        "dev", description="`dev`, `local` or `test`; anything else is treated as production."
+    )
+    data_dir: Path = Field(
+        Path("data"), description="Folder of everything that this process keeps by itself."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severity that is logged."
+    )
+    log_format: Literal["json", "text"] = Field(
+        "json", description="`json`: one object a line; `text`: for people."
+    )
+
+    api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    api_port: int = Field(
+        8010, ge=0, le=65535, description="Port of the API; 0 takes a free one, which is logged."
+    )
+    metrics_port: int = Field(
+        8011,
+        ge=0,
+        le=65535,
+        description="Port of `/health`, `/ready` and `/metrics` of a process without the api role;"
+        " 0 takes a free one, which is logged.",
+    )
+    auth_mode: Literal["none", "api_key"] = Field(
+        "api_key", description="`api_key`: `X-API-Key` is required; `none`: outside prod only."
+    )
+    api_keys: Secrets = Field(
+        (),
+        description="Keys of users, comma-separated: `[tenant:]key` or `[tenant:]sha256$<hex>`."
+        " Empty outside prod: a random key is made and kept in `DATA_DIR/api_key`.",
+    )
+    service_api_keys: Secrets = Field(
+        (), description="Keys of services, in the same form; they see every meeting, unmasked."
+    )
+
+    postgres_dsn: Dsn | None = Field(
+        None, description="Address of PostgreSQL; unset outside prod: an embedded one is started."
+    )
+    postgres_pool_size: int = Field(
+        10, ge=2, le=200, description="Most connections that this process opens to PostgreSQL."
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Address of Redis or Valkey; unset outside prod: an embedded one."
+    )
+    run_migrations: bool = Field(
+        True, description="Apply missing migrations at start, under a lock."
+    )
+    queue_max_waiting: int = Field(
+        10_000, ge=100, description="Most wake-ups that a stream holds; older ones are dropped."
+    )
+
+    storage_mode: Literal["local_fs", "shared_fs"] = Field(
+        "local_fs", description="Where audio lies: a local folder or one shared by all processes."
+    )
+    chunks_dir: Path | None = Field(
+        None, description="Folder of the audio; default `DATA_DIR/chunks`."
+    )
+    storage_shared_fs_dir: Path | None = Field(
+        None, description="Folder of the audio in `shared_fs` mode; default `CHUNKS_DIR`."
+    )
+
+    chunk_max_bytes: int = Field(
+        16 * 2**20, ge=1024, description="Largest chunk, decoded from base64, in bytes."
+    )
+    recording_max_bytes: int = Field(
+        2 * 2**30, ge=1024, description="Largest recording, in bytes."
+    )
+    ingest_max_inflight_bytes: int = Field(
+        256 * 2**20,
+        ge=2**20,
+        description="Bytes of request bodies in memory at once; past it the answer is 503.",
+    )
+    body_timeout_sec: float = Field(
+        30.0, gt=0, description="Longest silence while a request body arrives, in seconds."
+    )
+
+    pii_masking: bool = Field(
+        True, description="Mask personal data in every text that a user identity gets."
+    )
+    retention_days_audio: int = Field(14, ge=1, description="Days after which audio is deleted.")
+    retention_days_text: int = Field(90, ge=1, description="Days after which texts are deleted.")
+    meeting_quiet_sec: float = Field(
+        8.0, gt=0, description="Seconds without a chunk after which a transcript is closed."
+    )
+
+    stt_provider: Literal["whisper_local", "mock"] = Field(
+        "whisper_local", description="`mock` returns a fixed text for a chunk, for integration."
+    )
+    whisper_model_size: str = Field(
+        "base", description="Name of a faster-whisper model, or a folder that holds one."
+    )
+    whisper_device: str = Field("cpu", description="`cpu`, `cuda` or `auto`.")
+    whisper_compute_type: str = Field(
+        "int8", description="CTranslate2 compute type, such as `int8`, `float16`, `float32`."
+    )
+    whisper_language: str = Field(
+        "ru", description="Language of meetings that do not name one; `auto` detects it."
+    )
+    whisper_beam_size: int = Field(1, ge=1, le=10, description="Beams of the decoder; 1 = greedy.")
+    whisper_vad_filter: bool = Field(
+        True, description="Transcribe only what the voice activity detector takes for speech."
+    )
+    whisper_threads: int = Field(
+        2, ge=1, le=64, description="Transcriptions that run at once, one thread each."
+    )
+    decode_max_sec: float = Field(
+        21_600.0, gt=0, description="Longest audio that one stream may decode to, in seconds."
+    )
+    decode_max_children: int = Field(
+        8, ge=1, le=256, description="Decoder processes that live at once."
+    )
+
+    delivery_provider: Literal["email"] = Field(
+        "email", description="How reports are delivered."
+    )
+    smtp_host: str | None = Field(
+        None, description="Mail server; unset: delivery is recorded as skipped."
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_user: str | None = Field(None, description="User at the mail server.")
+    smtp_pass: SecretStr | None = Field(None, description="Password at the mail server.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="`none` sends in clear and is refused together with SMTP_USER."
+    )
+    email_from: str = Field(
+        "interview-agent@localhost", description="Sender of the reports."
+    )
+
+    shutdown_grace_sec: float = Field(
+        25.0, gt=0, description="Seconds that running work gets to end after SIGTERM."
+    )
+
+    @property
+    def is_prod(self) -> bool:
+        """Whether this process must be safe: the environment is not explicitly relaxed."""
+        return self.app_env not in RELAXED_ENVIRONMENTS
+
+    @property
+    def embedded_postgres(self) -> bool:
+        """Whether PostgreSQL is a child of this process."""
+        return self.postgres_dsn is None and not self.is_prod
+
+    @property
+    def embedded_redis(self) -> bool:
+        """Whether Valkey is a child of this process."""
+        return self.redis_url is None and not self.is_prod
+
+    @property
+    def blob_dir(self) -> Path:
+        """The folder of the audio."""
+        local = self.chunks_dir or self.data_dir / "chunks"
+        if self.storage_mode == "shared_fs":
+            return self.storage_shared_fs_dir or local
+        return local
+
+
+def _from_file(name: str, path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        message = f"{name}_FILE names a file that cannot be read: {reason}"
+        raise SettingsError(message) from None
+    return ",".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def read_settings(environ: Mapping[str, str], dotenv_file: Path | None = None) -> Settings:
+    """Build the settings from variables; what `dotenv_file` says comes second.
+
+    An empty variable is an unset one, and `<NAME>_FILE` names a file that holds the value (lines
+    become a comma-separated list). Raises `SettingsError` naming each variable at fault.
+    """
+    merged: dict[str, str] = {}
+    if dotenv_file is not None and dotenv_file.is_file():
+        merged |= {key: value for key, value in dotenv_values(dotenv_file).items() if value}
+    merged |= {key: value for key, value in environ.items() if value}
+    values: dict[str, Any] = {}
+    for field in Settings.model_fields:
+        name = field.upper()
+        if path := merged.get(f"{name}_FILE"):
+            values[field] = _from_file(name, path)
+        elif (value := merged.get(name, "").strip()) != "":
+            values[field] = value
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
+        )
+        raise SettingsError(faults) from None
