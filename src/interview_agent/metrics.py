@@ -7,12 +7,14 @@ both are seen to here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from aioprometheus import Counter, Gauge, Histogram, Registry
+from aioprometheus.collectors import Counter, Gauge, Histogram, Registry
 from aioprometheus.formats import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 LATENCY_BUCKETS_MS = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RELAXED_ENVIRONMENTS = ("dev", "local", "test")
 """Anything else is treated as production."""
@@ -110,9 +112,7 @@ class Settings(BaseModel):
     chunk_max_bytes: int = Field(
         16 * 2**20, ge=1024, description="Largest chunk, decoded from base64, in bytes."
     )
-    recording_max_bytes: int = Field(
-        2 * 2**30, ge=1024, description="Largest recording, in bytes."
-    )
+    recording_max_bytes: int = Field(2 * 2**30, ge=1024, description="Largest recording, in bytes.")
     ingest_max_inflight_bytes: int = Field(
         256 * 2**20,
         ge=2**20,
@@ -158,9 +158,7 @@ class Settings(BaseModel):
         8, ge=1, le=256, description="Decoder processes that live at once."
     )
 
-    delivery_provider: Literal["email"] = Field(
-        "email", description="How reports are delivered."
-    )
+    delivery_provider: Literal["email"] = Field("email", description="How reports are delivered.")
     smtp_host: str | None = Field(
         None, description="Mail server; unset: delivery is recorded as skipped."
     )
@@ -170,9 +168,7 @@ class Settings(BaseModel):
     smtp_security: Literal["starttls", "tls", "none"] = Field(
         "starttls", description="`none` sends in clear and is refused together with SMTP_USER."
     )
-    email_from: str = Field(
-        "interview-agent@localhost", description="Sender of the reports."
-    )
+    email_from: str = Field("interview-agent@localhost", description="Sender of the reports.")
 
     shutdown_grace_sec: float = Field(
         25.0, gt=0, description="Seconds that running work gets to end after SIGTERM."

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from interview_agent.domain.errors import ValidationFailed
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 DEFAULT_TRACK = "main"

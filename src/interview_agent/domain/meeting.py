@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.ids import DEFAULT_TRACK
 from interview_agent.domain.route import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
 
 class Status(StrEnum):
@@ -143,7 +146,7 @@ def gaps_between(track: str, seqs: Iterable[int], last_expected: int | None = No
     ranges = received_ranges(seqs)
     gaps = [
         Gap(track, left[1] + 1, right[0] - 1)
-        for left, right in zip(ranges, ranges[1:], strict=False)
+        for left, right in pairwise(ranges)
     ]
     if last_expected is not None:
         end = ranges[-1][1] if ranges else -1
@@ -227,6 +230,5 @@ def roles_by_speaker(
     return {
         speaker: role
         for track, speaker in speakers.items()
-        if speaker
-        and (role := known.get(track, {}).get("role")) in ("interviewer", "candidate")
+        if speaker and (role := known.get(track, {}).get("role")) in ("interviewer", "candidate")
     }

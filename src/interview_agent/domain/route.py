@@ -76,3 +76,8 @@ def next_steps(stage: Stage, facts: RouteFacts) -> tuple[Step, ...]:
             return (Step(Stage.RETENTION),)
         case Stage.RETENTION:
             return ()
+
+
+def steps_after_giving_up(stage: Stage, facts: RouteFacts) -> tuple[Step, ...]:
+    """Say what goes on although `stage` failed: what was heard is still reported on."""
+    return next_steps(stage, facts) if stage in (Stage.STT, Stage.ENHANCER) else ()

@@ -1,24 +1,27 @@
-"""The accept path: bytes, then row, then answer, then wake-up. Everything that comes in passes it."""
+"""The accept path of all audio: bytes, then row, then answer, then wake-up."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from interview_agent.domain.audio_format import normalise_codec
+from interview_agent.domain.audio_format import SUPPORTED_CODECS, normalise_codec
 from interview_agent.domain.errors import BadAudio, NotFound, ValidationFailed
-from interview_agent.domain.identity import Identity
 from interview_agent.domain.ids import DEFAULT_TRACK, MAX_SEQ, check_name, new_meeting_id
 from interview_agent.domain.meeting import Consent, Meeting, Mode
 from interview_agent.domain.route import Stage
-from interview_agent.ports.archive import Archive
-from interview_agent.ports.blob_store import BlobStore
 from interview_agent.ports.intake import Intake, NewChunk, NewMeeting, Receipt
-from interview_agent.ports.wake_queue import WakeQueue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from datetime import datetime
+
+    from interview_agent.domain.identity import Identity
+    from interview_agent.ports.archive import Archive
+    from interview_agent.ports.blob_store import BlobStore
+    from interview_agent.ports.wake_queue import WakeQueue
 
 MAX_CHANNELS = 8
 MIN_SAMPLE_RATE = 4_000
@@ -88,6 +91,14 @@ def _channel_tracks(upload: Upload) -> tuple[str, ...]:
     for name in names:
         check_name(name, "channel_tracks")
     return names
+
+
+def _codec(name: str) -> str:
+    codec = normalise_codec(name)
+    if codec is None:
+        message = f"codec must be one of {', '.join(sorted(SUPPORTED_CODECS))}"
+        raise ValidationFailed(message, details={"errors": [{"loc": ["codec"]}]})
+    return codec
 
 
 def _check(upload: Upload) -> None:
@@ -224,7 +235,7 @@ class Ingest:
             sha256=sha256,
             size_bytes=size_bytes,
             blob_key=key,
-            codec=normalise_codec(form.codec),
+            codec=_codec(form.codec),
             sample_rate=form.sample_rate,
             channels=form.channels,
             idempotency_key=upload.idempotency_key or f"http-chunk_{self._random_hex(16)}",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from interview_agent.domain.meeting import Chunk, Meeting, StageView
-from interview_agent.domain.transcript import Segment
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from interview_agent.domain.meeting import Chunk, Meeting, StageView
+    from interview_agent.domain.transcript import Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +74,8 @@ class Archive(Protocol):
 
     async def chunks(self, meeting_id: str, track: str | None = None) -> list[Chunk]:
         """Return the chunks of a meeting or of one track, by track and number."""
+        ...
+
+    async def unreferenced(self, keys: Sequence[str]) -> list[str]:
+        """Return those of the blob keys that no chunk names."""
         ...

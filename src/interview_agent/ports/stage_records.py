@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from interview_agent.domain.meeting import Chunk, Meeting
-from interview_agent.domain.transcript import Change, Segment
-from interview_agent.ports.archive import TrackView
-from interview_agent.ports.transcriber import TrackProgress
-from interview_agent.ports.work import Claim
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from interview_agent.domain.meeting import Chunk, Meeting
+    from interview_agent.domain.transcript import Change, Segment
+    from interview_agent.ports.archive import TrackView
+    from interview_agent.ports.transcriber import TrackProgress
+    from interview_agent.ports.work import Claim
 
 
 @dataclass(frozen=True, slots=True)

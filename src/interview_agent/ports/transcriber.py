@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from interview_agent.domain.transcript import DraftSegment
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from interview_agent.domain.transcript import DraftSegment
 
 
 @dataclass(frozen=True, slots=True)

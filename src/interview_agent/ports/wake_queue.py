@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from interview_agent.domain.route import Stage
+if TYPE_CHECKING:
+    from interview_agent.domain.route import Stage
 
 
 class WakeQueue(Protocol):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from interview_agent.domain.route import Stage
+if TYPE_CHECKING:
+    from interview_agent.domain.route import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,11 @@ class WorkStore(Protocol):
         """Extend the lease."""
         ...
 
-    async def complete(self, claim: Claim) -> tuple[Stage, ...]:
+    async def complete(self, claim: Claim, again_in_s: float | None = None) -> tuple[Stage, ...]:
         """Record that the work reached its target, and return the stages that have work now.
 
-        What was wanted meanwhile stays due.
+        What was wanted meanwhile stays due; else the work is due again after `again_in_s`, or
+        only when it is wanted.
         """
         ...
 

@@ -1,0 +1,19 @@
+"""PostgreSQL: the truth about meetings, audio, work and results."""
+
+from interview_agent.adapters.postgres.archive import PostgresArchive
+from interview_agent.adapters.postgres.database import Database, open_database
+from interview_agent.adapters.postgres.intake import PostgresIntake
+from interview_agent.adapters.postgres.migrations import check_schema, migrate
+from interview_agent.adapters.postgres.stage_records import PostgresStageRecords
+from interview_agent.adapters.postgres.work import PostgresWorkStore
+
+__all__ = [
+    "Database",
+    "PostgresArchive",
+    "PostgresIntake",
+    "PostgresStageRecords",
+    "PostgresWorkStore",
+    "check_schema",
+    "migrate",
+    "open_database",
+]

@@ -1,0 +1,109 @@
+"""Reads of what is stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interview_agent.adapters.postgres.rows import (
+    MEETING_COLUMNS,
+    STAGE_COLUMNS,
+    meeting_of,
+    stage_view_of,
+)
+from interview_agent.adapters.postgres.stage_records import (
+    fetch_chunks,
+    fetch_meeting,
+    fetch_segments,
+    fetch_tracks,
+)
+from interview_agent.ports.archive import DeliveryView, MeetingListItem, MeetingView
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from interview_agent.adapters.postgres.database import Database
+    from interview_agent.domain.meeting import Chunk, StageView
+    from interview_agent.domain.transcript import Segment
+
+
+class PostgresArchive:
+    """Implements `ports.archive.Archive`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def meeting(self, meeting_id: str) -> MeetingView:
+        async with self._database.connection() as connection:
+            meeting = await fetch_meeting(connection, meeting_id)
+            stages = await connection.fetch(
+                f"SELECT {STAGE_COLUMNS} FROM stage_work WHERE meeting_id = $1"
+                " ORDER BY stage, track",
+                meeting_id,
+            )
+            deliveries = await connection.fetch(
+                "SELECT report_version, channel, state, reason, updated_at FROM deliveries"
+                " WHERE meeting_id = $1 ORDER BY report_version, channel",
+                meeting_id,
+            )
+            states = await connection.fetch(
+                "SELECT state, count(*) FROM chunks WHERE meeting_id = $1 GROUP BY state",
+                meeting_id,
+            )
+            report = await connection.fetchrow(
+                "SELECT version, report FROM reports WHERE meeting_id = $1"
+                " ORDER BY version DESC LIMIT 1",
+                meeting_id,
+            )
+            return MeetingView(
+                meeting=meeting,
+                tracks=await fetch_tracks(connection, meeting_id),
+                stages=[stage_view_of(row) for row in stages],
+                deliveries=[DeliveryView(**dict(row)) for row in deliveries],
+                chunk_states={row["state"]: row["count"] for row in states},
+                report=report["report"] if report else None,
+                report_version=report["version"] if report else None,
+            )
+
+    async def meetings(
+        self, owner: str | None, *, limit: int, before: tuple[datetime, str] | None
+    ) -> list[MeetingListItem]:
+        created_at, meeting_id = before or (None, None)
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"SELECT {MEETING_COLUMNS} FROM meetings"
+                " WHERE ($1::text IS NULL OR owner = $1)"
+                " AND ($2::timestamptz IS NULL OR (created_at, meeting_id) < ($2, $3))"
+                " ORDER BY created_at DESC, meeting_id DESC LIMIT $4",
+                owner,
+                created_at,
+                meeting_id,
+                limit,
+            )
+            stage_rows = await connection.fetch(
+                f"SELECT meeting_id, {STAGE_COLUMNS} FROM stage_work"
+                " WHERE meeting_id = ANY($1)",
+                [row["meeting_id"] for row in rows],
+            )
+        stages: dict[str, list[StageView]] = {}
+        for row in stage_rows:
+            stages.setdefault(row["meeting_id"], []).append(stage_view_of(row))
+        meetings = [meeting_of(row) for row in rows]
+        return [MeetingListItem(each, stages.get(each.meeting_id, [])) for each in meetings]
+
+    async def segments(self, meeting_id: str) -> list[Segment]:
+        async with self._database.connection() as connection:
+            return await fetch_segments(connection, meeting_id)
+
+    async def chunks(self, meeting_id: str, track: str | None = None) -> list[Chunk]:
+        async with self._database.connection() as connection:
+            return await fetch_chunks(connection, meeting_id, track)
+
+    async def unreferenced(self, keys: Sequence[str]) -> list[str]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT key FROM unnest($1::text[]) AS stored (key)"
+                " WHERE NOT EXISTS (SELECT FROM chunks WHERE blob_key = key)",
+                list(keys),
+            )
+        return [row["key"] for row in rows]

@@ -1,0 +1,92 @@
+"""The pool of connections, and what its faults mean to us."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import asyncpg
+
+from interview_agent.domain.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+Connection: TypeAlias = Any
+"""An asyncpg connection, taken from the pool."""
+
+_UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError)
+
+
+async def _prepare(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+    )
+
+
+class Database:
+    """Hands out connections; whatever goes wrong with one is a `DatabaseError`."""
+
+    def __init__(self, pool: Any, *, acquire_timeout_s: float = 3.0) -> None:
+        self._pool = pool
+        self._acquire_timeout_s = acquire_timeout_s
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection outside any transaction."""
+        try:
+            async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
+                yield connection
+        except _UNREACHABLE as error:
+            # The text of a driver's error may hold data of the caller or of the connection.
+            raise DatabaseError(details={"cause": type(error).__name__}) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Lend a connection inside a transaction that is durable once it has ended."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def ping(self) -> None:
+        """Ask the server for a sign of life. Raises `DatabaseError`."""
+        async with self.connection() as connection:
+            await connection.fetchval("SELECT 1")
+
+    async def close(self) -> None:
+        """Close every connection, waiting a moment for those in use."""
+        try:
+            await asyncio.wait_for(self._pool.close(), 3.0)
+        except (TimeoutError, *_UNREACHABLE):
+            self._pool.terminate()
+
+
+async def open_database(dsn: str, *, size: int, name: str, connect_timeout_s: float) -> Database:
+    """Connect to the server and return the pool.
+
+    `name` is what the server's list of sessions shows. Raises `DatabaseError` when it does not
+    answer within `connect_timeout_s`.
+    """
+    try:
+        pool = await asyncio.wait_for(
+            asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=size,
+                init=_prepare,
+                command_timeout=10.0,
+                max_inactive_connection_lifetime=300.0,
+                server_settings={
+                    "application_name": name,
+                    "synchronous_commit": "on",
+                    "lock_timeout": "5s",
+                    "idle_in_transaction_session_timeout": "30s",
+                    "timezone": "UTC",
+                },
+            ),
+            connect_timeout_s,
+        )
+    except _UNREACHABLE as error:
+        raise DatabaseError(details={"cause": type(error).__name__}) from error
+    return Database(pool)

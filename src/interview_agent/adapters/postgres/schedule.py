@@ -1,0 +1,130 @@
+"""Statements that make work due and close transcripts; used inside somebody's transaction.
+
+Everybody locks the row of the meeting before rows of its work, so that no two wait for each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interview_agent.domain.meeting import missing_expected
+from interview_agent.domain.route import RouteFacts, Stage, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from interview_agent.adapters.postgres.database import Connection
+    from interview_agent.ports.work import Claim
+
+_WANT = """
+INSERT INTO stage_work AS work (meeting_id, stage, track, wanted, due_at, trace_id)
+SELECT meeting_id, $1, track, 1, now() + make_interval(secs => $2), trace_id
+FROM unnest($3::text[], $4::text[], $5::text[]) AS new (meeting_id, track, trace_id)
+ORDER BY meeting_id, track
+ON CONFLICT (meeting_id, stage, track) DO UPDATE SET
+    wanted = work.wanted + 1,
+    due_at = CASE WHEN work.due_at IS NOT NULL AND work.attempts > 0 THEN work.due_at
+                  WHEN $2 > 0 THEN excluded.due_at
+                  ELSE least(work.due_at, excluded.due_at) END,
+    attempts = CASE WHEN work.failed THEN 0 ELSE work.attempts END,
+    reason = CASE WHEN work.failed THEN NULL ELSE work.reason END,
+    failed = false,
+    trace_id = coalesce(excluded.trace_id, work.trace_id),
+    updated_at = now()
+"""
+
+
+async def want(
+    connection: Connection,
+    stage: Stage,
+    items: Sequence[tuple[str, str, str | None]],
+    delay_s: float = 0.0,
+) -> None:
+    """Make (meeting, track, trace id) items of a stage due after `delay_s`.
+
+    Work that waits for its next try keeps its time: more of it must not shorten the back-off. A
+    delay starts anew each time.
+    """
+    await connection.execute(
+        _WANT,
+        stage.value,
+        delay_s,
+        [meeting_id for meeting_id, _, _ in items],
+        [track for _, track, _ in items],
+        [trace_id for _, _, trace_id in items],
+    )
+
+
+async def close(connection: Connection, meeting_ids: Sequence[str]) -> None:
+    """Close transcripts whose rows the caller has locked, and make their tracks flush."""
+    if not meeting_ids:
+        return
+    await connection.execute(
+        "UPDATE meetings SET closed_version = audio_version WHERE meeting_id = ANY($1)",
+        list(meeting_ids),
+    )
+    rows = await connection.fetch(
+        "SELECT meeting_id, track FROM tracks WHERE meeting_id = ANY($1)", list(meeting_ids)
+    )
+    await want(connection, Stage.STT, [(row["meeting_id"], row["track"], None) for row in rows])
+    silent = set(meeting_ids) - {row["meeting_id"] for row in rows}
+    await want(connection, Stage.ENHANCER, [(each, "", None) for each in sorted(silent)])
+
+
+async def close_complete(
+    connection: Connection, meeting_ids: Sequence[str], *, promised_only: bool = False
+) -> None:
+    """Close those of the meetings that somebody finished and whose promised chunks are there.
+
+    With `promised_only` a meeting that was finished without naming numbers is left alone: audio
+    that comes later re-opens it, and silence closes it again.
+    """
+    rows = await connection.fetch(
+        "SELECT meeting_id, expected_last_seq FROM meetings WHERE meeting_id = ANY($1)"
+        " AND finish_requested_at IS NOT NULL AND closed_version IS DISTINCT FROM audio_version"
+        " AND (NOT $2 OR (expected_last_seq <> '{}' AND closed_version IS NULL))",
+        list(meeting_ids),
+        promised_only,
+    )
+    complete = []
+    for row in rows:
+        expected = row["expected_last_seq"]
+        seqs: dict[str, list[int]] = {}
+        if expected:
+            for chunk in await connection.fetch(
+                "SELECT track, seq FROM chunks WHERE meeting_id = $1 AND track = ANY($2)",
+                row["meeting_id"],
+                list(expected),
+            ):
+                seqs.setdefault(chunk["track"], []).append(chunk["seq"])
+        if not missing_expected(expected, seqs):
+            complete.append(row["meeting_id"])
+    await close(connection, complete)
+
+
+async def want_next(
+    connection: Connection, claim: Claim, route: Callable[[Stage, RouteFacts], tuple[Step, ...]]
+) -> tuple[Stage, ...]:
+    """Make due what `route` says comes after settled work; the caller has locked the meeting."""
+    upstream = [
+        each.value for each in Stage if list(Stage).index(each) <= list(Stage).index(claim.stage)
+    ]
+    row = await connection.fetchrow(
+        "SELECT closed_version IS NOT DISTINCT FROM audio_version AS closed,"
+        " finish_requested_at IS NOT NULL AS finish_requested,"
+        " NOT EXISTS (SELECT FROM stage_work WHERE meeting_id = $1 AND stage = ANY($2)"
+        " AND due_at IS NOT NULL) AS upstream_settled"
+        " FROM meetings WHERE meeting_id = $1",
+        claim.meeting_id,
+        upstream,
+    )
+    facts = RouteFacts(
+        closed=row["closed"],
+        upstream_settled=row["upstream_settled"],
+        finish_requested=row["finish_requested"],
+    )
+    steps = route(claim.stage, facts)
+    for step in steps:
+        item = (claim.meeting_id, "", claim.trace_id)
+        await want(connection, step.stage, [item], step.delay_s)
+    return tuple(step.stage for step in steps)

@@ -1,0 +1,377 @@
+"""What each stage reads and writes; every write stands behind the fence of its claim."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from interview_agent.adapters.postgres.rows import (
+    CHUNK_COLUMNS,
+    MEETING_COLUMNS,
+    SEGMENT_COLUMNS,
+    change_json,
+    chunk_of,
+    meeting_of,
+    segment_of,
+    word_json,
+)
+from interview_agent.adapters.postgres.work import fence
+from interview_agent.domain.errors import NotFound
+from interview_agent.domain.revision import Revision, plan_revision
+from interview_agent.ports.archive import TrackView
+from interview_agent.ports.stage_records import (
+    EnhancedText,
+    MeetingRecord,
+    ReportRecord,
+    TrackRecord,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from interview_agent.adapters.postgres.database import Connection, Database
+    from interview_agent.domain.meeting import Chunk, Meeting
+    from interview_agent.domain.transcript import Segment
+    from interview_agent.ports.transcriber import TrackProgress
+    from interview_agent.ports.work import Claim
+
+
+async def fetch_meeting(connection: Connection, meeting_id: str) -> Meeting:
+    """Return a meeting or raise `NotFound`."""
+    row = await connection.fetchrow(
+        f"SELECT {MEETING_COLUMNS} FROM meetings WHERE meeting_id = $1",
+        meeting_id,
+    )
+    if row is None:
+        raise NotFound
+    return meeting_of(row)
+
+
+async def fetch_tracks(connection: Connection, meeting_id: str) -> list[TrackView]:
+    """Return the tracks of a meeting by name."""
+    rows = await connection.fetch(
+        "SELECT track, speaker_hint, language, heard_s FROM tracks WHERE meeting_id = $1"
+        " ORDER BY track",
+        meeting_id,
+    )
+    return [TrackView(**dict(row)) for row in rows]
+
+
+async def fetch_segments(connection: Connection, meeting_id: str) -> list[Segment]:
+    """Return the current transcript of a meeting by start time."""
+    rows = await connection.fetch(
+        f"SELECT {SEGMENT_COLUMNS} FROM segments WHERE meeting_id = $1 AND NOT retracted"
+        " ORDER BY start_s, track, ordinal",
+        meeting_id,
+    )
+    return [segment_of(row) for row in rows]
+
+
+async def fetch_chunks(
+    connection: Connection, meeting_id: str, track: str | None = None
+) -> list[Chunk]:
+    """Return the chunks of a meeting, or of one of its tracks, by track and number."""
+    rows = await connection.fetch(
+        f"SELECT {CHUNK_COLUMNS} FROM chunks"
+        " WHERE meeting_id = $1 AND ($2::text IS NULL OR track = $2) ORDER BY track, seq",
+        meeting_id,
+        track,
+    )
+    return [chunk_of(row) for row in rows]
+
+
+class PostgresStageRecords:
+    """Implements `ports.stage_records.StageRecords`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def track(self, claim: Claim) -> TrackRecord:
+        # One statement's view of meeting and chunks: a chunk that comes in between would make a
+        # closed meeting look complete without it.
+        async with self._database.transaction() as connection:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            meeting = await fetch_meeting(connection, claim.meeting_id)
+            checkpoint = await connection.fetchval(
+                "SELECT checkpoint FROM tracks WHERE meeting_id = $1 AND track = $2",
+                claim.meeting_id,
+                claim.track,
+            )
+            chunks = await fetch_chunks(connection, claim.meeting_id, claim.track)
+        return TrackRecord(meeting, claim.track, checkpoint, chunks)
+
+    async def commit_progress(self, claim: Claim, progress: TrackProgress) -> int:
+        async with self._database.transaction() as connection:
+            await fence(connection, claim)
+            changed = await self._store_segments(connection, claim, progress)
+            language = next((each.language for each in progress.segments if each.language), None)
+            await connection.execute(
+                "UPDATE tracks SET checkpoint = $3, heard_s = $4,"
+                " language = coalesce($5, language) WHERE meeting_id = $1 AND track = $2",
+                claim.meeting_id,
+                claim.track,
+                progress.checkpoint,
+                progress.heard_s,
+                language,
+            )
+            if progress.failed:
+                await connection.execute(
+                    "UPDATE chunks c SET state = 'failed', reason = bad.reason"
+                    " FROM unnest($3::int[], $4::text[]) AS bad (seq, reason)"
+                    " WHERE meeting_id = $1 AND track = $2 AND c.seq = bad.seq",
+                    claim.meeting_id,
+                    claim.track,
+                    [part.seq for part in progress.failed],
+                    [part.reason for part in progress.failed],
+                )
+            await connection.execute(
+                "UPDATE chunks SET state = 'done' WHERE meeting_id = $1 AND track = $2"
+                " AND seq <= $3 AND state = 'pending'",
+                claim.meeting_id,
+                claim.track,
+                progress.done_seq,
+            )
+            await connection.execute(
+                "UPDATE stage_work SET attempts = 0"
+                " WHERE meeting_id = $1 AND stage = $2 AND track = $3",
+                claim.meeting_id,
+                claim.stage.value,
+                claim.track,
+            )
+        return changed
+
+    async def fail_next_chunk(self, claim: Claim, reason: str) -> int | None:
+        async with self._database.transaction() as connection:
+            await fence(connection, claim)
+            seq: int | None = await connection.fetchval(
+                "UPDATE chunks SET state = 'failed', reason = $3 WHERE meeting_id = $1"
+                " AND track = $2 AND seq = (SELECT min(seq) FROM chunks WHERE meeting_id = $1"
+                " AND track = $2 AND state = 'pending') RETURNING seq",
+                claim.meeting_id,
+                claim.track,
+                reason,
+            )
+            if seq is not None:
+                await connection.execute(
+                    "UPDATE stage_work SET attempts = 0, due_at = now(), lease_until = NULL,"
+                    " lease_owner = NULL WHERE meeting_id = $1 AND stage = $2 AND track = $3",
+                    claim.meeting_id,
+                    claim.stage.value,
+                    claim.track,
+                )
+        return seq
+
+    async def unenhanced(self, claim: Claim, limit: int) -> list[Segment]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"SELECT {SEGMENT_COLUMNS} FROM segments WHERE meeting_id = $1"
+                " AND enhanced_revision < revision AND NOT retracted ORDER BY event LIMIT $2",
+                claim.meeting_id,
+                limit,
+            )
+        return [segment_of(row) for row in rows]
+
+    async def commit_enhanced(self, claim: Claim, texts: Sequence[EnhancedText]) -> None:
+        async with self._database.transaction() as connection:
+            await fence(connection, claim)
+            event = await self._take_events(connection, claim.meeting_id, len(texts))
+            await connection.executemany(
+                "UPDATE segments SET text = $4, changes = $5, enhanced_revision = $3, event = $6"
+                " WHERE meeting_id = $1 AND segment_id = $2 AND revision = $3",
+                [
+                    (
+                        claim.meeting_id,
+                        text.segment_id,
+                        text.revision,
+                        text.text,
+                        [change_json(change) for change in text.changes],
+                        event + offset,
+                    )
+                    for offset, text in enumerate(texts, start=1)
+                ],
+            )
+
+    async def record(self, claim: Claim) -> MeetingRecord:
+        async with self._database.transaction() as connection:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return MeetingRecord(
+                meeting=await fetch_meeting(connection, claim.meeting_id),
+                tracks=await fetch_tracks(connection, claim.meeting_id),
+                segments=await fetch_segments(connection, claim.meeting_id),
+                chunks=await fetch_chunks(connection, claim.meeting_id),
+            )
+
+    async def commit_report(
+        self, claim: Claim, audio_version: int, report: Mapping[str, Any]
+    ) -> int:
+        async with self._database.transaction() as connection:
+            await fence(connection, claim)
+            version: int = await connection.fetchval(
+                "UPDATE meetings SET version = version + 1, reported_version = $2"
+                " WHERE meeting_id = $1 RETURNING version",
+                claim.meeting_id,
+                audio_version,
+            )
+            await connection.execute(
+                "INSERT INTO reports (meeting_id, version, audio_version, report)"
+                " VALUES ($1, $2, $3, $4)",
+                claim.meeting_id,
+                version,
+                audio_version,
+                dict(report),
+            )
+        return version
+
+    async def report(self, claim: Claim) -> ReportRecord | None:
+        async with self._database.connection() as connection:
+            meeting = await fetch_meeting(connection, claim.meeting_id)
+            row = await connection.fetchrow(
+                "SELECT r.version, r.report, d.state IN ('sent', 'skipped') AS delivered"
+                " FROM reports r LEFT JOIN deliveries d ON d.meeting_id = r.meeting_id"
+                " AND d.report_version = r.version"
+                " WHERE r.meeting_id = $1 ORDER BY r.version DESC LIMIT 1",
+                claim.meeting_id,
+            )
+        if row is None:
+            return None
+        return ReportRecord(meeting, row["version"], row["report"], bool(row["delivered"]))
+
+    async def commit_delivery(
+        self, claim: Claim, version: int, channel: str, state: str, reason: str | None
+    ) -> None:
+        async with self._database.transaction() as connection:
+            await fence(connection, claim)
+            await connection.execute(
+                "INSERT INTO deliveries (meeting_id, report_version, channel, state, reason)"
+                " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (meeting_id, report_version, channel)"
+                " DO UPDATE SET state = $4, reason = $5, updated_at = now()",
+                claim.meeting_id,
+                version,
+                channel,
+                state,
+                reason,
+            )
+
+    async def expired_blobs(self, claim: Claim, days: int, limit: int) -> list[str]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT DISTINCT blob_key FROM chunks WHERE meeting_id = $1"
+                " AND blob_key IS NOT NULL AND accepted_at < now() - make_interval(days => $2)"
+                " LIMIT $3",
+                claim.meeting_id,
+                days,
+                limit,
+            )
+        return [row["blob_key"] for row in rows]
+
+    async def forget_blobs(self, claim: Claim, keys: Sequence[str]) -> None:
+        async with self._database.transaction() as connection:
+            await fence(connection, claim)
+            await connection.execute(
+                "UPDATE chunks SET blob_key = NULL WHERE meeting_id = $1 AND blob_key = ANY($2)",
+                claim.meeting_id,
+                list(keys),
+            )
+
+    async def forget_text(self, claim: Claim, days: int) -> bool:
+        async with self._database.transaction() as connection:
+            await fence(connection, claim)
+            expired = await connection.fetchval(
+                "UPDATE meetings SET text_deleted_at = coalesce(text_deleted_at, now())"
+                " WHERE meeting_id = $1 AND coalesce(last_audio_at, created_at)"
+                " < now() - make_interval(days => $2) RETURNING 1",
+                claim.meeting_id,
+                days,
+            )
+            if expired is None:
+                return False
+            for table in ("segments", "reports"):
+                await connection.execute(
+                    f"DELETE FROM {table} WHERE meeting_id = $1",
+                    claim.meeting_id,
+                )
+            await connection.execute(
+                "UPDATE tracks SET checkpoint = NULL WHERE meeting_id = $1", claim.meeting_id
+            )
+        return True
+
+    @staticmethod
+    async def _take_events(connection: Connection, meeting_id: str, count: int) -> int:
+        after: int = await connection.fetchval(
+            "UPDATE meetings SET event = event + $2 WHERE meeting_id = $1 RETURNING event",
+            meeting_id,
+            count,
+        )
+        return after - count
+
+    async def _store_segments(
+        self, connection: Connection, claim: Claim, progress: TrackProgress
+    ) -> int:
+        rows = await connection.fetch(
+            f"SELECT {SEGMENT_COLUMNS} FROM segments WHERE meeting_id = $1 AND track = $2"
+            " AND NOT retracted AND ordinal >= $3 ORDER BY ordinal",
+            claim.meeting_id,
+            claim.track,
+            progress.keep,
+        )
+        plan = plan_revision([segment_of(row) for row in rows], progress.segments)
+        changes = sum(revision.changed for revision in plan.revisions) + len(plan.retracted)
+        event = await self._take_events(connection, claim.meeting_id, changes)
+        for segment_id in plan.retracted:
+            event += 1
+            await connection.execute(
+                "UPDATE segments SET retracted = true, revision = revision + 1, event = $3"
+                " WHERE meeting_id = $1 AND segment_id = $2",
+                claim.meeting_id,
+                segment_id,
+                event,
+            )
+        for ordinal, revision in enumerate(plan.revisions, start=progress.keep):
+            event += revision.changed
+            await self._store_segment(connection, claim, ordinal, revision, event)
+        return changes
+
+    @staticmethod
+    async def _store_segment(
+        connection: Connection, claim: Claim, ordinal: int, revision: Revision, event: int
+    ) -> None:
+        draft, segment_id = revision.draft, revision.segment_id
+        if segment_id is not None and not revision.changed:
+            await connection.execute(
+                "UPDATE segments SET ordinal = $3, first_seq = $4, last_seq = $5"
+                " WHERE meeting_id = $1 AND segment_id = $2",
+                claim.meeting_id,
+                segment_id,
+                ordinal,
+                draft.first_seq,
+                draft.last_seq,
+            )
+            return
+        if segment_id is None:
+            number = await connection.fetchval(
+                "UPDATE meetings SET segment_count = segment_count + 1 WHERE meeting_id = $1"
+                " RETURNING segment_count",
+                claim.meeting_id,
+            )
+            segment_id = f"seg_{number:06d}"
+        await connection.execute(
+            "INSERT INTO segments (meeting_id, segment_id, track, ordinal, start_s, end_s,"
+            " raw_text, text, words, confidence, language, first_seq, last_seq, event)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13)"
+            " ON CONFLICT (meeting_id, segment_id) DO UPDATE SET ordinal = $4, start_s = $5,"
+            " end_s = $6, raw_text = $7, text = $7, words = $8, changes = '[]',"
+            " confidence = $9, language = $10, first_seq = $11, last_seq = $12, event = $13,"
+            " revision = segments.revision + 1",
+            claim.meeting_id,
+            segment_id,
+            claim.track,
+            ordinal,
+            round(draft.start_s, 3),
+            round(draft.end_s, 3),
+            draft.text,
+            [word_json(word) for word in draft.words],
+            draft.confidence,
+            draft.language,
+            draft.first_seq,
+            draft.last_seq,
+            event,
+        )

@@ -1,0 +1,180 @@
+"""Leases with fencing numbers on rows of work, on the clock of the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interview_agent.adapters.postgres import schedule
+from interview_agent.domain.errors import LeaseLost
+from interview_agent.domain.route import Stage, next_steps, steps_after_giving_up
+from interview_agent.ports.work import Claim, QueueDepth
+
+if TYPE_CHECKING:
+    from interview_agent.adapters.postgres.database import Connection, Database
+
+_CLAIM = """
+UPDATE stage_work AS work SET
+    epoch = epoch + 1,
+    attempts = attempts + 1,
+    lease_owner = $2,
+    lease_until = now() + make_interval(secs => $3),
+    updated_at = now()
+FROM (
+    SELECT meeting_id, track FROM stage_work
+    WHERE stage = $1 AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
+    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+) AS next
+WHERE work.meeting_id = next.meeting_id AND work.stage = $1 AND work.track = next.track
+RETURNING work.meeting_id, work.track, work.epoch, work.wanted, work.attempts, work.trace_id
+"""
+
+_MINE = "meeting_id = $1 AND stage = $2 AND track = $3 AND epoch = $4 AND lease_until IS NOT NULL"
+
+
+def _key(claim: Claim) -> tuple[str, str, str, int]:
+    return claim.meeting_id, claim.stage.value, claim.track, claim.epoch
+
+
+async def lock_meeting(connection: Connection, meeting_id: str) -> None:
+    """Lock the row of a meeting until the transaction ends; `LeaseLost` when it is gone."""
+    found = await connection.fetchval(
+        "SELECT 1 FROM meetings WHERE meeting_id = $1 FOR UPDATE", meeting_id
+    )
+    if found is None:
+        message = "the meeting was deleted"
+        raise LeaseLost(message)
+
+
+async def fence(connection: Connection, claim: Claim) -> None:
+    """Lock the meeting and the claimed work; raise `LeaseLost` if the claim was overtaken."""
+    await lock_meeting(connection, claim.meeting_id)
+    found = await connection.fetchval(
+        f"SELECT 1 FROM stage_work WHERE {_MINE} FOR UPDATE",
+        *_key(claim),
+    )
+    if found is None:
+        raise LeaseLost
+
+
+def _check(status: str) -> None:
+    if status.endswith(" 0"):
+        raise LeaseLost
+
+
+class PostgresWorkStore:
+    """Implements `ports.work.WorkStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, stage: Stage, owner: str, lease_s: float) -> Claim | None:
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(_CLAIM, stage.value, owner, lease_s)
+        if row is None:
+            return None
+        return Claim(
+            stage=stage,
+            meeting_id=row["meeting_id"],
+            track=row["track"],
+            epoch=row["epoch"],
+            target=row["wanted"],
+            attempts=row["attempts"],
+            trace_id=row["trace_id"],
+        )
+
+    async def renew(self, claim: Claim, lease_s: float) -> None:
+        async with self._database.connection() as connection:
+            _check(
+                await connection.execute(
+                    "UPDATE stage_work SET lease_until = now() + make_interval(secs => $5)"
+                    f" WHERE {_MINE}",
+                    *_key(claim),
+                    lease_s,
+                )
+            )
+
+    async def complete(self, claim: Claim, again_in_s: float | None = None) -> tuple[Stage, ...]:
+        async with self._database.transaction() as connection:
+            await fence(connection, claim)
+            await connection.execute(
+                "UPDATE stage_work SET reached = $5, attempts = 0, reason = NULL,"
+                " lease_until = NULL, lease_owner = NULL, updated_at = now(),"
+                " due_at = CASE WHEN wanted > $5 THEN now()"
+                f" ELSE now() + make_interval(secs => $6) END WHERE {_MINE}",
+                *_key(claim),
+                claim.target,
+                again_in_s,
+            )
+            return await schedule.want_next(connection, claim, next_steps)
+
+    async def retry_later(self, claim: Claim, delay_s: float, reason: str) -> None:
+        async with self._database.connection() as connection:
+            _check(
+                await connection.execute(
+                    "UPDATE stage_work SET due_at = now() + make_interval(secs => $5),"
+                    " reason = $6, lease_until = NULL, lease_owner = NULL, updated_at = now()"
+                    f" WHERE {_MINE}",
+                    *_key(claim),
+                    delay_s,
+                    reason,
+                )
+            )
+
+    async def hand_back(self, claim: Claim) -> None:
+        async with self._database.connection() as connection:
+            _check(
+                await connection.execute(
+                    "UPDATE stage_work SET due_at = now(), attempts = greatest(attempts - 1, 0),"
+                    " lease_until = NULL, lease_owner = NULL, updated_at = now()"
+                    f" WHERE {_MINE}",
+                    *_key(claim),
+                )
+            )
+
+    async def give_up(self, claim: Claim, reason: str) -> tuple[Stage, ...]:
+        async with self._database.transaction() as connection:
+            await fence(connection, claim)
+            await connection.execute(
+                "UPDATE stage_work SET failed = true, reason = $5, due_at = NULL,"
+                f" lease_until = NULL, lease_owner = NULL, updated_at = now() WHERE {_MINE}",
+                *_key(claim),
+                reason,
+            )
+            return await schedule.want_next(connection, claim, steps_after_giving_up)
+
+    async def close_quiet(self, quiet_s: float) -> int:
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(
+                "SELECT meeting_id FROM meetings"
+                " WHERE closed_version IS DISTINCT FROM audio_version"
+                " AND greatest(last_audio_at, finish_requested_at)"
+                " < now() - make_interval(secs => $1)"
+                " ORDER BY meeting_id LIMIT 100 FOR UPDATE SKIP LOCKED",
+                quiet_s,
+            )
+            await schedule.close(connection, [row["meeting_id"] for row in rows])
+        return len(rows)
+
+    async def depths(self) -> list[QueueDepth]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT stage, count(*) FILTER (WHERE due_at <= now()"
+                " AND (lease_until IS NULL OR lease_until < now())) AS waiting,"
+                " count(*) FILTER (WHERE lease_until >= now()) AS running,"
+                " count(*) FILTER (WHERE failed) AS failed,"
+                " coalesce(extract(epoch FROM now() - min(due_at)"
+                " FILTER (WHERE due_at <= now())), 0) AS oldest_age_s"
+                " FROM stage_work WHERE due_at IS NOT NULL OR failed GROUP BY stage"
+            )
+        found = {row["stage"]: row for row in rows}
+        return [
+            QueueDepth(
+                stage=stage,
+                waiting=row["waiting"] if row else 0,
+                running=row["running"] if row else 0,
+                failed=row["failed"] if row else 0,
+                oldest_age_s=float(row["oldest_age_s"]) if row else 0.0,
+            )
+            for stage in Stage
+            for row in (found.get(stage.value),)
+        ]
