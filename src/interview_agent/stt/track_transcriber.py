@@ -1,0 +1,120 @@
+"""Transcribes tracks step by step, and begins again where the last committed step ended."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from interview_agent.ports.transcriber import TrackInput, TrackProgress, Transcriber
+from interview_agent.stt.checkpoint import Checkpoint
+from interview_agent.stt.timeline import Timeline
+from interview_agent.stt.track_audio import TrackAudio
+from interview_agent.stt.track_run import OpenTrack, TrackRun
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from interview_agent.ports.audio import AudioDecoder
+    from interview_agent.ports.blob_store import BlobStore
+    from interview_agent.ports.speech import SpeechModel
+
+AUTO_LANGUAGE = "auto"
+
+
+class TrackTranscriber(Transcriber):
+    """Hears a track as plain faster-whisper would hear the whole recording."""
+
+    name = "whisper_local"
+
+    def __init__(
+        self,
+        blobs: BlobStore,
+        decoder: AudioDecoder,
+        model: SpeechModel,
+        *,
+        language: str = AUTO_LANGUAGE,
+        vad_filter: bool = True,
+        max_open_tracks: int = 16,
+    ) -> None:
+        """Take what is needed; the model is closed with the transcriber.
+
+        `language` holds where a track names none; `auto` detects it. Up to `max_open_tracks`
+        tracks stay open between two calls. Each may hold one open stream, so the decoder must
+        allow as many streams, and one for every call that runs at the same time.
+        """
+        self._blobs = blobs
+        self._decoder = decoder
+        self._model = model
+        self._language = language
+        self._vad_filter = vad_filter
+        self._max_open_tracks = max_open_tracks
+        self._idle: OrderedDict[tuple[str, str], OpenTrack] = OrderedDict()
+        self._busy = 0
+
+    async def advance(self, track: TrackInput) -> AsyncGenerator[TrackProgress]:
+        """Yield every step that can be taken; see the port.
+
+        Until the track is closed, a step holds whole windows only, which stand for good. The last
+        step of a closed track holds its tail, which is heard again when more sound comes.
+        Raises `SttError`, `StorageError`.
+        """
+        key = (track.meeting_id, track.track)
+        checkpoint = Checkpoint.read(track.checkpoint, track.parts)
+        opened = await self._take(key, track, checkpoint)
+        language = track.language or self._language
+        run = TrackRun(
+            self._model,
+            track,
+            opened,
+            checkpoint,
+            None if language == AUTO_LANGUAGE else language,
+        )
+        sound = False
+        self._busy += 1
+        try:
+            async with aclosing(run.steps()) as steps:
+                async for progress in steps:
+                    # A caller who stops here leaves the track as sound as one who goes on.
+                    sound = not opened.audio.spoiled
+                    yield progress
+                    sound = False
+            sound = not opened.audio.spoiled
+        finally:
+            await self._put_back(key, opened, sound=sound)
+
+    async def aclose(self) -> None:
+        """Close all tracks and the model."""
+        while self._idle:
+            await self._idle.popitem()[1].audio.aclose()
+        await self._model.aclose()
+
+    async def _take(
+        self, key: tuple[str, str], track: TrackInput, checkpoint: Checkpoint
+    ) -> OpenTrack:
+        opened = self._idle.pop(key, None)
+        await self._make_room(coming=1)
+        if opened is not None:
+            there = opened.timeline.forgotten <= checkpoint.position.frames
+            if there and opened.audio.offer(track.parts):
+                return opened
+            await opened.audio.aclose()
+        audio = TrackAudio(self._blobs, self._decoder, checkpoint.breaks)
+        audio.offer(track.parts)
+        return OpenTrack(audio, Timeline(self._model, vad=self._vad_filter))
+
+    async def _put_back(self, key: tuple[str, str], opened: OpenTrack, *, sound: bool) -> None:
+        self._busy -= 1
+        if not sound:
+            await opened.audio.aclose()
+            return
+        double = self._idle.pop(key, None)
+        self._idle[key] = opened
+        if double is not None:
+            await double.audio.aclose()
+        await self._make_room()
+
+    async def _make_room(self, coming: int = 0) -> None:
+        while self._idle and self._busy + len(self._idle) + coming > self._max_open_tracks:
+            _, oldest = self._idle.popitem(last=False)
+            await oldest.audio.aclose()
