@@ -25,12 +25,13 @@ class AudioStream(Protocol):
 
         `part` is a real open file at offset 0; the stream reads it and the caller closes it after
         the iteration. Blocks are at most 10 s long. Raises `BadAudio` when the stream cannot be
-        read any further; what was yielded before stands.
+        read any further, `Backpressure` or `SttError` when that is not the fault of the audio; what
+        was yielded before stands.
         """
         ...
 
     def finish(self) -> AsyncIterator[Samples]:
-        """Say that no part follows and yield what was still held back. Raises `BadAudio`."""
+        """Say that no part follows and yield what was still held back. Raises as `feed` does."""
         ...
 
     async def aclose(self) -> None:

@@ -1,0 +1,1 @@
+"""Decoding of untrusted audio in confined child processes."""
