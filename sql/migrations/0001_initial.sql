@@ -117,7 +117,7 @@ CREATE TABLE reports (
     meeting_id    text NOT NULL REFERENCES meetings ON DELETE CASCADE,
     version       integer NOT NULL,
     audio_version bigint NOT NULL,
-    report        jsonb NOT NULL,
+    report        json NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (meeting_id, version)
 );

@@ -144,10 +144,7 @@ def gaps_between(track: str, seqs: Iterable[int], last_expected: int | None = No
     The lowest number that came is the start of the track.
     """
     ranges = received_ranges(seqs)
-    gaps = [
-        Gap(track, left[1] + 1, right[0] - 1)
-        for left, right in pairwise(ranges)
-    ]
+    gaps = [Gap(track, left[1] + 1, right[0] - 1) for left, right in pairwise(ranges)]
     if last_expected is not None:
         end = ranges[-1][1] if ranges else -1
         if end < last_expected:

@@ -40,12 +40,14 @@ class Stage(StrEnum):
 class RouteFacts:
     """What the route needs to know, read under the lock of the meeting after a stage was done.
 
-    `closed`: no audio came since the transcript was closed. `upstream_settled`: no earlier stage
-    has anything left to do. `finish_requested`: somebody said that the meeting is over.
+    `closed`: no audio came since the transcript was closed. `upstream_settled`: neither this stage
+    nor an earlier one has anything left to do. `text_changed`: segments wait for the enhancer.
+    `finish_requested`: somebody said that the meeting is over.
     """
 
     closed: bool
     upstream_settled: bool
+    text_changed: bool
     finish_requested: bool
 
 
@@ -65,7 +67,7 @@ def next_steps(stage: Stage, facts: RouteFacts) -> tuple[Step, ...]:
     """Say which stages have new work now that `stage` has done all of its own."""
     match stage:
         case Stage.STT:
-            return (Step(Stage.ENHANCER),)
+            return (Step(Stage.ENHANCER),) if facts.closed or facts.text_changed else ()
         case Stage.ENHANCER:
             done = facts.closed and facts.upstream_settled
             return (Step(Stage.ANALYTICS),) if done else ()

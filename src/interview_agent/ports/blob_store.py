@@ -35,7 +35,10 @@ class BlobStore(Protocol):
         ...
 
     async def open(self, key: str) -> BinaryIO:
-        """Open a blob as a real file for reading. Raises `StorageError` if it is not there."""
+        """Open a blob as a real file for reading.
+
+        Raises `NotFound` when the blob is gone for good, `StorageError` when the store is.
+        """
         ...
 
     async def delete(self, keys: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ class TrackRecord:
     meeting: Meeting
     track: str
     checkpoint: dict[str, Any] | None
+    heard_s: float
     chunks: Sequence[Chunk]
 
 

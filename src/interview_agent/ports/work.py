@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from interview_agent.domain.route import Stage
 
 
@@ -75,4 +77,32 @@ class WorkStore(Protocol):
 
     async def depths(self) -> list[QueueDepth]:
         """Count the work of every stage."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage says when it has done all it could.
+
+    `again_in_s` asks for another look later even if nothing new is wanted.
+    """
+
+    again_in_s: float | None = None
+
+
+class StageHandler(Protocol):
+    """The work of one stage; the loop sees to claims, leases, retries and dead letters."""
+
+    stage: Stage
+
+    async def run(self, claim: Claim, alive: Callable[[], None]) -> Outcome:
+        """Advance the work as far as possible; calling it twice changes nothing.
+
+        `alive` is to be called whenever there was progress: without it for long, the work is taken
+        for stuck and its lease runs out.
+        """
+        ...
+
+    async def give_up(self, claim: Claim, reason: str) -> bool:
+        """React to work that failed too often; True means that it can go on without the cause."""
         ...

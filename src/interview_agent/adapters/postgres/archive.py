@@ -81,8 +81,7 @@ class PostgresArchive:
                 limit,
             )
             stage_rows = await connection.fetch(
-                f"SELECT meeting_id, {STAGE_COLUMNS} FROM stage_work"
-                " WHERE meeting_id = ANY($1)",
+                f"SELECT meeting_id, {STAGE_COLUMNS} FROM stage_work WHERE meeting_id = ANY($1)",
                 [row["meeting_id"] for row in rows],
             )
         stages: dict[str, list[StageView]] = {}

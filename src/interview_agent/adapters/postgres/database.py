@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
-from interview_agent.domain.errors import DatabaseError
+from interview_agent.domain.errors import DatabaseError, ValidationFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 Connection: TypeAlias = Any
 """An asyncpg connection, taken from the pool."""
 
+_UNSTORABLE = (
+    asyncpg.CharacterNotInRepertoireError,
+    asyncpg.UntranslatableCharacterError,
+    UnicodeEncodeError,
+)
 _UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError)
 
 
 async def _prepare(connection: Connection) -> None:
-    await connection.set_type_codec(
-        "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
-    )
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(
+            name, encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+        )
 
 
 class Database:
@@ -39,6 +45,9 @@ class Database:
         try:
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
                 yield connection
+        except _UNSTORABLE as error:
+            message = "the request holds characters that cannot be stored"
+            raise ValidationFailed(message) from error
         except _UNREACHABLE as error:
             # The text of a driver's error may hold data of the caller or of the connection.
             raise DatabaseError(details={"cause": type(error).__name__}) from error

@@ -113,7 +113,9 @@ async def want_next(
         "SELECT closed_version IS NOT DISTINCT FROM audio_version AS closed,"
         " finish_requested_at IS NOT NULL AS finish_requested,"
         " NOT EXISTS (SELECT FROM stage_work WHERE meeting_id = $1 AND stage = ANY($2)"
-        " AND due_at IS NOT NULL) AS upstream_settled"
+        " AND due_at IS NOT NULL) AS upstream_settled,"
+        " EXISTS (SELECT FROM segments WHERE meeting_id = $1 AND enhanced_revision < revision"
+        " AND NOT retracted) AS text_changed"
         " FROM meetings WHERE meeting_id = $1",
         claim.meeting_id,
         upstream,
@@ -121,6 +123,7 @@ async def want_next(
     facts = RouteFacts(
         closed=row["closed"],
         upstream_settled=row["upstream_settled"],
+        text_changed=row["text_changed"],
         finish_requested=row["finish_requested"],
     )
     steps = route(claim.stage, facts)

@@ -91,13 +91,15 @@ class PostgresStageRecords:
         async with self._database.transaction() as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             meeting = await fetch_meeting(connection, claim.meeting_id)
-            checkpoint = await connection.fetchval(
-                "SELECT checkpoint FROM tracks WHERE meeting_id = $1 AND track = $2",
+            track = await connection.fetchrow(
+                "SELECT checkpoint, heard_s FROM tracks WHERE meeting_id = $1 AND track = $2",
                 claim.meeting_id,
                 claim.track,
             )
             chunks = await fetch_chunks(connection, claim.meeting_id, claim.track)
-        return TrackRecord(meeting, claim.track, checkpoint, chunks)
+        if track is None:
+            raise NotFound
+        return TrackRecord(meeting, claim.track, track["checkpoint"], track["heard_s"], chunks)
 
     async def commit_progress(self, claim: Claim, progress: TrackProgress) -> int:
         async with self._database.transaction() as connection:

@@ -12,18 +12,20 @@ from interview_agent.ports.work import Claim, QueueDepth
 if TYPE_CHECKING:
     from interview_agent.adapters.postgres.database import Connection, Database
 
+# Materialised, because a subquery joined in may be run once for each row and take several.
 _CLAIM = """
+WITH next AS MATERIALIZED (
+    SELECT meeting_id, track FROM stage_work
+    WHERE stage = $1 AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
+    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
 UPDATE stage_work AS work SET
     epoch = epoch + 1,
     attempts = attempts + 1,
     lease_owner = $2,
     lease_until = now() + make_interval(secs => $3),
     updated_at = now()
-FROM (
-    SELECT meeting_id, track FROM stage_work
-    WHERE stage = $1 AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
-    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
-) AS next
+FROM next
 WHERE work.meeting_id = next.meeting_id AND work.stage = $1 AND work.track = next.track
 RETURNING work.meeting_id, work.track, work.epoch, work.wanted, work.attempts, work.trace_id
 """

@@ -1,0 +1,1 @@
+"""The outside world: databases, streams, disks, models and sockets behind the ports."""

@@ -1,0 +1,212 @@
+"""Audio as immutable files, on a local disk or a folder that several machines share."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
+
+import aiofiles
+
+from interview_agent.domain.errors import NotFound, StorageError, TooLarge
+from interview_agent.ports.blob_store import BlobFacts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from pathlib import Path
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+TEMPORARY_PREFIX = ".tmp-"
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        cause = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        if error.errno in _NO_SPACE:
+            message = "the storage is full"
+            raise StorageError(message, details={"cause": cause}, retry_after_s=5) from error
+        raise StorageError(details={"cause": cause}, retry_after_s=2) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class LocalFsBlobStore:
+    """Implements `ports.blob_store.BlobStore` in a folder.
+
+    Every file is written under a temporary name, synced, renamed, and its folder synced; threads
+    of its own keep a slow disk away from everything else.
+    """
+
+    def __init__(self, base_dir: Path, *, threads: int = 8) -> None:
+        self._base_dir = base_dir
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="blobs")
+
+    async def _run(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
+
+    async def prepare(self) -> None:
+        """Make the folder, readable by this user alone. Raises `StorageError`."""
+        with _faults():
+            await self._run(self._base_dir.mkdir, mode=0o700, parents=True, exist_ok=True)
+
+    async def put(self, key: str, body: bytes) -> None:
+        """Write, sync and name one blob. Raises `StorageError`; nothing is visible then."""
+        with _faults():
+            await self._run(self._put, key, body)
+
+    async def put_stream(
+        self, key_prefix: str, body: AsyncIterator[bytes], *, max_bytes: int
+    ) -> BlobFacts:
+        """Store a body of unknown length under `{key_prefix}-{sha256[:32]}.bin`."""
+        folder = self._path(key_prefix).parent
+        temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+        digest = hashlib.sha256()
+        size_bytes = 0
+        with _faults():
+            await self._run(self._make_folder, folder)
+            try:
+                async with aiofiles.open(
+                    temporary, "xb", executor=self._threads, opener=_private
+                ) as file:
+                    async for piece in body:
+                        size_bytes += len(piece)
+                        if size_bytes > max_bytes:
+                            message = f"the body is larger than {max_bytes} bytes"
+                            raise TooLarge(message)
+                        await self._run(digest.update, piece)
+                        await file.write(piece)
+                    await file.flush()
+                    await self._run(os.fdatasync, file.fileno())
+                key = f"{key_prefix}-{digest.hexdigest()[:32]}.bin"
+                await self._run(self._name, temporary, self._path(key))
+            finally:
+                await self._run(temporary.unlink, missing_ok=True)
+        return BlobFacts(key, digest.hexdigest(), size_bytes)
+
+    async def open(self, key: str) -> BinaryIO:
+        """Open a blob as a real file for reading; `NotFound` when it is gone for good."""
+        with _faults():
+            try:
+                return await self._run(self._path(key).open, "rb")
+            except FileNotFoundError:
+                # A share that is not mounted must not make every chunk look lost.
+                if await self._run((self._base_dir / "meetings").is_dir):
+                    message = "the audio is not stored any more"
+                    raise NotFound(message) from None
+                raise
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        """Delete the blobs that exist, and folders left empty; return how many blobs did."""
+        with _faults():
+            return await self._run(self._delete, keys)
+
+    async def scan(self) -> AsyncIterator[tuple[str, float]]:
+        """Yield every stored key, temporary files included, with its age in seconds."""
+        with _faults():
+            meetings = await self._run(self._folders, self._base_dir / "meetings")
+            for meeting in meetings:
+                for found in await self._run(self._files, meeting):
+                    yield found
+
+    async def check(self) -> None:
+        """Write, sync, read back and delete a probe. Raises `StorageError`."""
+        key = f"health/probe-{secrets.token_hex(8)}.bin"
+        body = secrets.token_bytes(32)
+        with _faults():
+            await self._run(self._put, key, body)
+            read = await self._run(self._path(key).read_bytes)
+            await self._run(self._delete, [key])
+        if read != body:
+            message = "the storage does not give back what was written"
+            raise StorageError(message)
+
+    async def aclose(self) -> None:
+        """Let the threads go."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if not all(parts) or any(part in {".", ".."} or "\0" in part for part in parts):
+            message = "this key cannot name a blob"
+            raise StorageError(message)
+        return self._base_dir.joinpath(*parts)
+
+    def _make_folder(self, folder: Path) -> None:
+        missing = []
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for each in reversed(missing):
+            each.mkdir(mode=0o700, exist_ok=True)
+            _sync_folder(each.parent)
+
+    def _put(self, key: str, body: bytes) -> None:
+        path = self._path(key)
+        self._make_folder(path.parent)
+        temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+        try:
+            with open(temporary, "xb", opener=_private) as file:
+                file.write(body)
+                file.flush()
+                os.fdatasync(file.fileno())
+            self._name(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @staticmethod
+    def _name(temporary: Path, path: Path) -> None:
+        temporary.rename(path)
+        _sync_folder(path.parent)
+
+    def _delete(self, keys: Sequence[str]) -> int:
+        deleted = 0
+        for key in keys:
+            path = self._path(key)
+            with suppress(FileNotFoundError):
+                path.unlink()
+                deleted += 1
+            for folder in path.parents:
+                if folder == self._base_dir:
+                    break
+                try:
+                    folder.rmdir()
+                except OSError:
+                    break
+        return deleted
+
+    @staticmethod
+    def _folders(folder: Path) -> list[Path]:
+        return [each for each in folder.iterdir() if each.is_dir()] if folder.is_dir() else []
+
+    def _files(self, folder: Path) -> list[tuple[str, float]]:
+        now = time.time()
+        found = []
+        for path in folder.rglob("*"):
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    key = path.relative_to(self._base_dir).as_posix()
+                    found.append((key, now - path.stat().st_mtime))
+        return found
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

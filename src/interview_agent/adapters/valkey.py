@@ -1,0 +1,170 @@
+"""Wake-ups on Redis or Valkey streams."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from interview_agent.domain.errors import QueueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from interview_agent.domain.route import Stage
+
+_OUTGOING = 1_000
+"""Most hints that wait to be published; more are dropped, since polling finds the work."""
+
+_PUBLISH_TIMEOUT_S = 0.2
+_PAUSE_AFTER_FAILURE_S = 1.0
+_BLOCK_MS = 2_000
+_READ_TIMEOUT_S = 5.0
+_RECLAIM_EVERY_S = 30.0
+_RECLAIM_IDLE_MS = 60_000
+_CONSUMER_IDLE_MS = 3_600_000
+_DEAD_LETTERS_KEPT = 10_000
+
+_FAULTS = (RedisError, OSError, asyncio.TimeoutError)
+
+
+def _streams(reply: Any) -> list[tuple[str, list[tuple[str, Any]]]]:
+    # RESP3 answers with a mapping, RESP2 with a list of pairs.
+    if isinstance(reply, dict):
+        return [(stream, pages[0] if pages else []) for stream, pages in reply.items()]
+    return list(reply or [])
+
+
+log = structlog.get_logger(__name__)
+
+Message = tuple[str, dict[Any, Any], int]
+
+
+class ValkeyWakeQueue:
+    """Implements `ports.wake_queue.WakeQueue`; `run_publisher` and `run_reader` are its loops."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        stages: Sequence[Stage],
+        consumer: str,
+        max_waiting: int,
+        on_failure: Callable[[], None],
+    ) -> None:
+        self._publisher = Redis.from_url(
+            url, socket_timeout=_PUBLISH_TIMEOUT_S, socket_connect_timeout=_PUBLISH_TIMEOUT_S
+        )
+        self._reader = Redis.from_url(
+            url,
+            socket_timeout=_READ_TIMEOUT_S,
+            socket_connect_timeout=_READ_TIMEOUT_S,
+            decode_responses=True,
+        )
+        self._stages = tuple(stages)
+        self._consumer = consumer
+        self._max_waiting = max_waiting
+        self._on_failure = on_failure
+        self._outgoing: asyncio.Queue[Message] = asyncio.Queue(_OUTGOING)
+        self._events = {stage: asyncio.Event() for stage in stages}
+
+    def notify(self, stage: Stage, meeting_id: str, track: str = "") -> None:
+        """Leave a hint without waiting."""
+        self._send((stage.stream, {"meeting": meeting_id, "track": track}, self._max_waiting))
+
+    def bury(self, stage: Stage, meeting_id: str, track: str, reason: str) -> None:
+        """Mirror work that was given up on."""
+        fields = {"meeting": meeting_id, "track": track, "reason": reason}
+        self._send((stage.dead_letters, fields, _DEAD_LETTERS_KEPT))
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._outgoing.put_nowait(message)
+        except asyncio.QueueFull:
+            self._on_failure()
+
+    async def wait(self, stage: Stage, timeout_s: float) -> None:
+        """Return when there may be work of a stage, or after `timeout_s`."""
+        event = self._events[stage]
+        try:
+            await asyncio.wait_for(event.wait(), timeout_s)
+        except TimeoutError:
+            return
+        event.clear()
+
+    async def ping(self) -> None:
+        """Ask the server for a sign of life. Raises `QueueError`."""
+        try:
+            await self._publisher.ping()
+        except _FAULTS as error:
+            raise QueueError(details={"cause": type(error).__name__}) from error
+
+    async def run_publisher(self) -> None:
+        """Publish what was left by `notify` and `bury`, for ever."""
+        while True:
+            stream, fields, kept = await self._outgoing.get()
+            try:
+                await asyncio.wait_for(
+                    self._publisher.xadd(stream, fields, maxlen=kept, approximate=True),
+                    _PUBLISH_TIMEOUT_S,
+                )
+            except _FAULTS as error:
+                self._on_failure()
+                log.warning("wake_not_published", stream=stream, cause=type(error).__name__)
+                await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+
+    async def run_reader(self, stage: Stage) -> None:
+        """Turn entries of the stream of a stage into wake-ups of this process, for ever."""
+        reclaimed_at = float("-inf")
+        while True:
+            try:
+                if time.monotonic() - reclaimed_at > _RECLAIM_EVERY_S:
+                    await self._make_group(stage)
+                    await self._reclaim(stage)
+                    reclaimed_at = time.monotonic()
+                await self._read(stage)
+            except _FAULTS as error:
+                # An emptied server has lost the group; it is made again on the next turn.
+                reclaimed_at = float("-inf")
+                log.warning("wakes_not_read", stage=stage.value, cause=type(error).__name__)
+                await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+
+    async def _make_group(self, stage: Stage) -> None:
+        try:
+            await self._reader.xgroup_create(stage.stream, stage.group, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def _read(self, stage: Stage) -> None:
+        reply: Any = await self._reader.xreadgroup(
+            stage.group, self._consumer, {stage.stream: ">"}, count=64, block=_BLOCK_MS
+        )
+        for _, entries in _streams(reply):
+            await self._take(stage, [entry_id for entry_id, _ in entries])
+
+    async def _reclaim(self, stage: Stage) -> None:
+        reply: Any = await self._reader.xautoclaim(
+            stage.stream, stage.group, self._consumer, min_idle_time=_RECLAIM_IDLE_MS, count=1000
+        )
+        await self._take(stage, [entry_id for entry_id, _ in reply[1]])
+        for consumer in await self._reader.xinfo_consumers(stage.stream, stage.group):
+            if consumer["idle"] > _CONSUMER_IDLE_MS and consumer["name"] != self._consumer:
+                await self._reader.xgroup_delconsumer(stage.stream, stage.group, consumer["name"])
+
+    async def _take(self, stage: Stage, entry_ids: Sequence[str]) -> None:
+        # What an entry says does not matter: whoever wakes looks at the rows. So it is acked and
+        # trimmed at once, and a stream holds nothing but what nobody has seen yet.
+        if entry_ids:
+            self._events[stage].set()
+            await self._reader.xack(stage.stream, stage.group, *entry_ids)
+            await self._reader.xdel(stage.stream, *entry_ids)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._publisher.aclose()
+        await self._reader.aclose()

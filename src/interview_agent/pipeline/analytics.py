@@ -1,0 +1,83 @@
+"""Analytics: one report for each closed transcript."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from interview_agent.domain.meeting import gaps_between, roles_by_speaker, speaker_of
+from interview_agent.domain.reading import InterviewSession
+from interview_agent.domain.report import build_report
+from interview_agent.domain.route import Stage
+from interview_agent.ports.work import Claim, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from interview_agent.ports.stage_records import MeetingRecord, StageRecords
+
+
+def session_of(record: MeetingRecord, *, default_language: str | None) -> InterviewSession:
+    """Put together what the report is computed from: speakers, roles, length and gaps."""
+    meeting = record.meeting
+    speakers = {
+        each.track: speaker_of(
+            each.track, each.speaker_hint, meeting.context, tracks=len(record.tracks)
+        )
+        for each in record.tracks
+    }
+    detected = next((each.language for each in record.tracks if each.language), None)
+    seqs: dict[str, list[int]] = {}
+    for chunk in record.chunks:
+        seqs.setdefault(chunk.track, []).append(chunk.seq)
+    gaps: list[dict[str, Any]] = [
+        {"track": gap.track, "first_seq": gap.first_seq, "last_seq": gap.last_seq}
+        for track in sorted({*seqs, *meeting.expected_last_seq})
+        for gap in gaps_between(track, seqs.get(track, ()), meeting.expected_last_seq.get(track))
+    ]
+    plan = meeting.context.get("plan")
+    scheduled_at = meeting.context.get("scheduled_at")
+    return InterviewSession(
+        segments=tuple(
+            replace(segment, speaker=speakers.get(segment.track)) for segment in record.segments
+        ),
+        duration_s=max((each.heard_s for each in record.tracks), default=0.0),
+        channels_separate=len(record.tracks) > 1,
+        roles=roles_by_speaker(speakers, meeting.context),
+        language=detected or meeting.language or default_language,
+        verbatim=False,
+        plan=tuple(each for each in plan if isinstance(each, str))
+        if isinstance(plan, list)
+        else (),
+        scheduled_at=scheduled_at if isinstance(scheduled_at, str) else None,
+        started_at=meeting.created_at.isoformat(),
+        gaps=tuple(gaps),
+        transcript_version=meeting.version + 1,
+    )
+
+
+class AnalyticsStage:
+    """Implements `ports.work.StageHandler`; `language` is that of meetings that name none."""
+
+    stage = Stage.ANALYTICS
+
+    def __init__(self, records: StageRecords, *, language: str | None) -> None:
+        self._records = records
+        self._language = language
+
+    async def run(self, claim: Claim, alive: Callable[[], None]) -> Outcome:
+        """Report on a closed transcript, unless the newest report covers it already."""
+        record = await self._records.record(claim)
+        meeting = record.meeting
+        if not meeting.closed or meeting.reported_version == meeting.audio_version:
+            return Outcome()
+        session = session_of(record, default_language=self._language)
+        report = await asyncio.to_thread(build_report, session)
+        alive()
+        await self._records.commit_report(claim, meeting.audio_version, report)
+        return Outcome()
+
+    async def give_up(self, claim: Claim, reason: str) -> bool:  # noqa: ARG002 - the port's form
+        """Leave the transcript without a report; the meeting shows the failure."""
+        return False

@@ -1,0 +1,71 @@
+"""Delivery: the report goes out by e-mail, once per version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from interview_agent.domain.pii import mask
+from interview_agent.domain.report_text import format_report
+from interview_agent.domain.route import Stage
+from interview_agent.ports.work import Claim, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from interview_agent.domain.meeting import Meeting
+    from interview_agent.ports.mailer import Mailer
+    from interview_agent.ports.stage_records import StageRecords
+
+CHANNEL = "email"
+_SUBJECT = {"ru": "Отчёт по встрече {}", "en": "Report on the meeting {}"}
+
+
+def recipients_of(meeting: Meeting) -> list[str]:
+    """Return the addresses given at start or in the context, each once."""
+    in_context: Any = meeting.context.get("recipients")
+    listed: Sequence[Any] = in_context if isinstance(in_context, list) else ()
+    addresses = [*meeting.recipients, *(each for each in listed if isinstance(each, str))]
+    return list(dict.fromkeys(address.strip() for address in addresses if "@" in address))
+
+
+class DeliveryStage:
+    """Implements `ports.work.StageHandler`; without a mailer every report is skipped, visibly."""
+
+    stage = Stage.DELIVERY
+
+    def __init__(self, records: StageRecords, mailer: Mailer | None, *, pii_masking: bool) -> None:
+        self._records = records
+        self._mailer = mailer
+        self._pii_masking = pii_masking
+
+    async def run(self, claim: Claim, alive: Callable[[], None]) -> Outcome:
+        """Send the newest report unless that was done. Raises `DeliveryError`."""
+        record = await self._records.report(claim)
+        if record is None or record.delivered:
+            return Outcome()
+        recipients = recipients_of(record.meeting)
+        skipped = (
+            "not_configured" if self._mailer is None else None if recipients else "no_recipients"
+        )
+        if self._mailer is None or skipped:
+            await self._records.commit_delivery(claim, record.version, CHANNEL, "skipped", skipped)
+            return Outcome()
+        await self._records.commit_delivery(claim, record.version, CHANNEL, "pending", None)
+        alive()
+        language = "en" if record.meeting.language == "en" else "ru"
+        text = format_report(dict(record.report), language)
+        await self._mailer.send(
+            recipients,
+            _SUBJECT[language].format(record.meeting.meeting_id),
+            mask(text) if self._pii_masking else text,
+            message_id=f"report-{record.meeting.meeting_id}-{record.version}",
+        )
+        await self._records.commit_delivery(claim, record.version, CHANNEL, "sent", None)
+        return Outcome()
+
+    async def give_up(self, claim: Claim, reason: str) -> bool:
+        """Record the failure beside the report, which stands."""
+        record = await self._records.report(claim)
+        if record is not None:
+            await self._records.commit_delivery(claim, record.version, CHANNEL, "failed", reason)
+        return False

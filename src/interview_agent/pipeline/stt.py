@@ -1,0 +1,77 @@
+"""Speech to text: advances one track as far as its audio allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interview_agent.domain.meeting import Chunk, Consent, playable
+from interview_agent.domain.route import Stage
+from interview_agent.ports.transcriber import AudioPart, TrackInput, Transcriber
+from interview_agent.ports.work import Claim, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from interview_agent.ports.stage_records import StageRecords
+
+
+def _part(chunk: Chunk) -> AudioPart:
+    return AudioPart(
+        seq=chunk.seq,
+        blob_key=chunk.blob_key,
+        size_bytes=chunk.size_bytes,
+        codec=chunk.codec,
+        sample_rate=chunk.sample_rate,
+        channels=chunk.channels,
+        channel=chunk.channel,
+    )
+
+
+class SpeechStage:
+    """Implements `ports.work.StageHandler`.
+
+    `language` is that of meetings which name none; `auto` or None means: detect it. `on_heard` is
+    told the seconds of audio that each step added.
+    """
+
+    stage = Stage.STT
+
+    def __init__(
+        self,
+        records: StageRecords,
+        transcriber: Transcriber,
+        *,
+        language: str | None,
+        on_heard: Callable[[float], None],
+    ) -> None:
+        self._records = records
+        self._transcriber = transcriber
+        self._language = language
+        self._on_heard = on_heard
+
+    async def run(self, claim: Claim, alive: Callable[[], None]) -> Outcome:
+        """Transcribe and commit step by step until no more audio can be heard."""
+        record = await self._records.track(claim)
+        meeting = record.meeting
+        if meeting.consent is Consent.DENIED:
+            return Outcome()
+        language = meeting.language or self._language
+        track = TrackInput(
+            meeting_id=meeting.meeting_id,
+            track=record.track,
+            language=None if language == "auto" else language,
+            parts=tuple(_part(chunk) for chunk in playable(record.chunks, closed=meeting.closed)),
+            closed=meeting.closed,
+            checkpoint=record.checkpoint,
+        )
+        heard_s = record.heard_s
+        async for progress in self._transcriber.advance(track):
+            await self._records.commit_progress(claim, progress)
+            self._on_heard(max(progress.heard_s - heard_s, 0.0))
+            heard_s = max(progress.heard_s, heard_s)
+            alive()
+        return Outcome()
+
+    async def give_up(self, claim: Claim, reason: str) -> bool:
+        """Take the first chunk that was not yet heard for the cause, and go on without it."""
+        return await self._records.fail_next_chunk(claim, reason) is not None

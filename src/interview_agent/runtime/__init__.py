@@ -1,0 +1,1 @@
+"""What keeps the loops turning: one worker loop for all stages, supervision, upkeep."""

@@ -1,0 +1,222 @@
+"""The one worker loop: claim, run the stage, record the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from interview_agent.domain.errors import AgentError, DatabaseError, Fault, LeaseLost, StorageError
+from interview_agent.domain.retry import MAX_ATTEMPTS, backoff_s
+from interview_agent.metrics import LEASES_LOST, QUEUE_TASKS, STAGE_LATENCY, Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from interview_agent.ports.wake_queue import WakeQueue
+    from interview_agent.ports.work import Claim, Outcome, StageHandler, WorkStore
+
+_DEPENDENCIES = (DatabaseError, StorageError)
+"""Faults of what everybody needs: no piece of work is to blame for them."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTimes:
+    """How long things may take, in seconds.
+
+    A lease is renewed every `renew_s` as long as there was progress within `stuck_s`.
+    """
+
+    lease_s: float = 8.0
+    renew_s: float = 2.5
+    poll_s: float = 2.0
+    stuck_s: float = 120.0
+    pause_s: float = 1.0
+
+
+class StageLoop:
+    """Does the work of one stage, up to `concurrency` pieces at once.
+
+    `owner` names this process in leases, `jitter` gives random numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        handler: StageHandler,
+        work: WorkStore,
+        wake: WakeQueue,
+        metrics: Metrics,
+        *,
+        owner: str,
+        concurrency: int,
+        jitter: Callable[[], float],
+        times: LoopTimes | None = None,
+    ) -> None:
+        self._handler = handler
+        self._stage = handler.stage
+        self._work = work
+        self._wake = wake
+        self._metrics = metrics
+        self._owner = owner
+        self._concurrency = concurrency
+        self._jitter = jitter
+        self._times = times or LoopTimes()
+        self._stopping = asyncio.Event()
+        self.ticked_at = time.monotonic()
+        self.ended = asyncio.Event()
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` returns when what runs has ended."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop`; cancelling hands back what runs."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._concurrency):
+                group.create_task(self._work_on())
+        self.ended.set()
+
+    async def _work_on(self) -> None:
+        while not self._stopping.is_set():
+            self.ticked_at = time.monotonic()
+            try:
+                claim = await self._work.claim(self._stage, self._owner, self._times.lease_s)
+            except DatabaseError as error:
+                log.warning("claim_failed", stage=self._stage.value, cause=str(error))
+                await self._pause(self._times.pause_s)
+                continue
+            if claim is None:
+                await self._idle()
+            else:
+                await self._handle(claim)
+
+    async def _idle(self) -> None:
+        waits = {
+            asyncio.ensure_future(self._wake.wait(self._stage, self._times.poll_s)),
+            asyncio.ensure_future(self._stopping.wait()),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _handle(self, claim: Claim) -> None:
+        with structlog.contextvars.bound_contextvars(
+            stage=claim.stage.value,
+            meeting_id=claim.meeting_id,
+            track=claim.track or None,
+            trace_id=claim.trace_id,
+        ):
+            started = time.monotonic()
+            result = "error"
+            try:
+                result = await self._attempt(claim)
+            except LeaseLost:
+                self._metrics.count(LEASES_LOST, stage=claim.stage.value)
+                log.warning("lease_lost")
+                result = "retry"
+            except DatabaseError as error:
+                # The lease runs out by itself and somebody claims the work again.
+                log.warning("verdict_not_recorded", cause=str(error))
+                result = "retry"
+                await self._pause(self._times.pause_s)
+            finally:
+                elapsed_ms = (time.monotonic() - started) * 1000
+                self._metrics.observe(STAGE_LATENCY, elapsed_ms, stage=claim.stage.value)
+                self._metrics.count(QUEUE_TASKS, queue=claim.stage.stream, result=result)
+
+    async def _attempt(self, claim: Claim) -> str:
+        if claim.attempts > MAX_ATTEMPTS:
+            # Every earlier claim ended without a verdict: its process died.
+            return await self._give_up(claim, "crashed")
+        try:
+            outcome = await self._run_leased(claim)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._hand_back(claim))
+            raise
+        except LeaseLost:
+            raise
+        except _DEPENDENCIES as error:
+            log.warning("dependency_down", cause=str(error))
+            await self._pause(self._times.pause_s)
+            await self._work.hand_back(claim)
+            return "retry"
+        except AgentError as error:
+            return await self._judge(claim, error.code, str(error), error.fault)
+        except Exception as error:
+            log.exception("stage_failed")
+            reason = type(error).__name__
+            return await self._judge(claim, "internal", reason, Fault.TRANSIENT)
+        following = await self._work.complete(claim, outcome.again_in_s)
+        for stage in following:
+            self._wake.notify(stage, claim.meeting_id)
+        return "success"
+
+    async def _judge(self, claim: Claim, code: str, reason: str, fault: Fault) -> str:
+        if fault is not Fault.TRANSIENT or claim.attempts >= MAX_ATTEMPTS:
+            return await self._give_up(claim, f"{code}: {reason}"[:500])
+        delay_s = backoff_s(claim.attempts, self._jitter())
+        log.warning("stage_retry", code=code, reason=reason, delay_s=round(delay_s, 2))
+        await self._work.retry_later(claim, delay_s, f"{code}: {reason}"[:500])
+        return "retry"
+
+    async def _give_up(self, claim: Claim, reason: str) -> str:
+        log.error("stage_gave_up", reason=reason, attempts=claim.attempts)
+        self._wake.bury(claim.stage, claim.meeting_id, claim.track, reason)
+        if await self._handler.give_up(claim, reason):
+            self._wake.notify(claim.stage, claim.meeting_id, claim.track)
+            return "error"
+        for stage in await self._work.give_up(claim, reason):
+            self._wake.notify(stage, claim.meeting_id)
+        return "error"
+
+    async def _hand_back(self, claim: Claim) -> None:
+        try:
+            await self._work.hand_back(claim)
+        except (LeaseLost, DatabaseError) as error:
+            log.warning("hand_back_failed", cause=str(error))
+
+    async def _run_leased(self, claim: Claim) -> Outcome:
+        progress_at = time.monotonic()
+
+        def alive() -> None:
+            nonlocal progress_at
+            progress_at = time.monotonic()
+
+        async def keep_lease() -> None:
+            while time.monotonic() - progress_at < self._times.stuck_s:
+                await asyncio.sleep(self._times.renew_s)
+                self.ticked_at = time.monotonic()
+                try:
+                    await self._work.renew(claim, self._times.lease_s)
+                except DatabaseError as error:
+                    # The fence protects the results; a short outage need not cost the work.
+                    log.warning("lease_not_renewed", cause=str(error))
+            message = "no progress for too long"
+            raise LeaseLost(message)
+
+        work = asyncio.ensure_future(self._handler.run(claim, alive))
+        keeper = asyncio.ensure_future(keep_lease())
+        try:
+            await asyncio.wait({work, keeper}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            keeper.result()
+            raise LeaseLost
+        finally:
+            work.cancel()
+            keeper.cancel()
+            await asyncio.gather(work, keeper, return_exceptions=True)

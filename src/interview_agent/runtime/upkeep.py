@@ -1,0 +1,135 @@
+"""Loops that look after the whole: quiet meetings, gauges, event-loop lag, orphan files."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from interview_agent.domain.errors import AgentError
+from interview_agent.domain.route import Stage
+from interview_agent.metrics import (
+    COLLECTION_ERRORS,
+    DLQ_DEPTH,
+    LOOP_LAG,
+    OLDEST_WORK,
+    QUEUE_DEPTH,
+    QUEUE_PENDING,
+    STORAGE_HEALTH,
+    SYSTEM_READINESS,
+    Metrics,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from interview_agent.ports.archive import Archive
+    from interview_agent.ports.blob_store import BlobStore
+    from interview_agent.ports.wake_queue import WakeQueue
+    from interview_agent.ports.work import WorkStore
+
+ORPHAN_AGE_S = 3_600.0
+"""A file that no chunk names may be an accept under way; past this age it is not."""
+
+log = structlog.get_logger(__name__)
+
+
+async def close_quiet_meetings(
+    work: WorkStore, wake: WakeQueue, *, quiet_s: float, every_s: float = 1.0
+) -> None:
+    """Close transcripts that no audio came to for `quiet_s`, for ever."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            closed = await work.close_quiet(quiet_s)
+        except AgentError as error:
+            log.warning("close_quiet_failed", cause=str(error))
+            continue
+        if closed:
+            wake.notify(Stage.STT, "")
+
+
+async def measure_loop_lag(metrics: Metrics, *, every_s: float = 0.5) -> None:
+    """Record how much later than asked the event loop wakes us, for ever."""
+    while True:
+        asked = time.monotonic() + every_s
+        await asyncio.sleep(every_s)
+        metrics.set(LOOP_LAG, max(time.monotonic() - asked, 0.0))
+
+
+async def refresh_queue_gauges(work: WorkStore, metrics: Metrics) -> None:
+    """Read the depth of every queue once."""
+    for depth in await work.depths():
+        stream = depth.stage.stream
+        metrics.set(QUEUE_DEPTH, depth.waiting + depth.running, queue=stream)
+        metrics.set(QUEUE_PENDING, depth.running, queue=stream, group=depth.stage.group)
+        metrics.set(DLQ_DEPTH, depth.failed, queue=stream)
+        metrics.set(OLDEST_WORK, depth.oldest_age_s, queue=stream)
+
+
+async def refresh_gauges(
+    metrics: Metrics,
+    work: WorkStore,
+    blobs: BlobStore,
+    readiness: Callable[[], Awaitable[Mapping[str, bool]]],
+    *,
+    storage_mode: str,
+    every_s: float = 5.0,
+    timeout_s: float = 10.0,
+) -> None:
+    """Refresh every gauge in turn, for ever; what hangs is cut off and counted."""
+
+    async def storage() -> None:
+        try:
+            await blobs.check()
+        except AgentError:
+            metrics.set(STORAGE_HEALTH, 0, mode=storage_mode)
+            raise
+        metrics.set(STORAGE_HEALTH, 1, mode=storage_mode)
+
+    async def ready() -> None:
+        metrics.set(SYSTEM_READINESS, all((await readiness()).values()))
+
+    async def queues() -> None:
+        await refresh_queue_gauges(work, metrics)
+
+    sources = {"queue_metrics": queues, "storage_metrics": storage, "readiness_metrics": ready}
+    metrics.start_at_zero(COLLECTION_ERRORS, ({"source": source} for source in sources))
+    while True:
+        for source, refresh in sources.items():
+            try:
+                await asyncio.wait_for(refresh(), timeout_s)
+            except (AgentError, TimeoutError) as error:
+                metrics.count(COLLECTION_ERRORS, source=source)
+                log.warning("gauge_not_refreshed", source=source, cause=str(error))
+        await asyncio.sleep(every_s)
+
+
+async def sweep_orphans(archive: Archive, blobs: BlobStore, *, every_s: float = 600.0) -> None:
+    """Delete files that no chunk names and that are too old for an accept under way, for ever."""
+    while True:
+        try:
+            await _sweep_once(archive, blobs)
+        except AgentError as error:
+            log.warning("orphan_sweep_failed", cause=str(error))
+        await asyncio.sleep(every_s)
+
+
+async def _sweep_once(archive: Archive, blobs: BlobStore) -> None:
+    batch: list[str] = []
+
+    async def flush() -> None:
+        orphans = await archive.unreferenced(batch)
+        if orphans:
+            log.info("orphans_deleted", count=await blobs.delete(orphans))
+        batch.clear()
+
+    async for key, age_s in blobs.scan():
+        if age_s > ORPHAN_AGE_S:
+            batch.append(key)
+        if len(batch) >= 500:
+            await flush()
+    if batch:
+        await flush()

@@ -1,0 +1,132 @@
+"""What the front door writes, on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+import pytest
+
+from interview_agent.adapters.postgres import Database, PostgresArchive, PostgresIntake
+from interview_agent.domain.errors import Conflict, ConsentDenied, NotFound, ValidationFailed
+from interview_agent.domain.meeting import Consent, Mode
+from interview_agent.ports.intake import NewChunk, NewMeeting
+
+
+def chunk(seq: int = 0, body: bytes = b"audio", **fields: Any) -> NewChunk:
+    digest = hashlib.sha256(body).hexdigest()
+    values: dict[str, Any] = {
+        "meeting_id": "m1",
+        "owner": "subject:a",
+        "track": "main",
+        "codec": "pcm",
+        "sample_rate": 16000,
+        "channels": 1,
+        "idempotency_key": f"key-{seq}",
+        **fields,
+    }
+    return NewChunk(
+        seq=seq, sha256=digest, size_bytes=len(body), blob_key=f"k/{seq}-{digest[:8]}", **values
+    )
+
+
+async def test_starting_twice_returns_the_first_meeting_as_it_is(database: Database) -> None:
+    intake = PostgresIntake(database)
+    first = await intake.start(NewMeeting("m1", "subject:a", language="en", context={"a": [1]}))
+    again = await intake.start(NewMeeting("m1", "subject:a", mode=Mode.POSTMEETING))
+    assert again == first
+    assert again.context == {"a": [1]}
+
+
+async def test_a_taken_id_is_a_conflict_for_everybody_else(database: Database) -> None:
+    intake = PostgresIntake(database)
+    await intake.start(NewMeeting("m1", "subject:a"))
+    with pytest.raises(Conflict):
+        await intake.start(NewMeeting("m1", "subject:b"))
+    with pytest.raises(Conflict):
+        await intake.admit(chunk(owner="subject:b"))
+    with pytest.raises(Conflict):
+        await intake.accept(chunk(owner="subject:b"))
+
+
+async def test_a_chunk_opens_its_meeting_and_fifty_repeats_add_nothing(database: Database) -> None:
+    intake = PostgresIntake(database)
+    receipts = await asyncio.gather(*(intake.accept(chunk()) for _ in range(50)))
+    assert sorted(receipt.duplicate for receipt in receipts) == [False] + [True] * 49
+    assert len({receipt.blob_key for receipt in receipts}) == 1
+    stored = await PostgresArchive(database).chunks("m1")
+    assert [each.seq for each in stored] == [0]
+    assert (await PostgresArchive(database).meeting("m1")).meeting.audio_version == 1
+
+
+async def test_other_bytes_or_another_number_under_a_key_are_conflicts(database: Database) -> None:
+    intake = PostgresIntake(database)
+    await intake.accept(chunk(0))
+    other = chunk(0, b"other", idempotency_key="fresh")
+    moved = chunk(1, idempotency_key="key-0")
+    for refused in (other, moved):
+        with pytest.raises(Conflict):
+            await intake.admit(refused)
+        with pytest.raises(Conflict):
+            await intake.accept(refused)
+    assert [each.seq for each in await PostgresArchive(database).chunks("m1")] == [0]
+
+
+async def test_one_bad_chunk_does_not_spoil_the_commit_that_it_shares(database: Database) -> None:
+    intake = PostgresIntake(database)
+    await intake.accept(chunk(0))
+    verdicts = await asyncio.gather(
+        *(intake.accept(chunk(seq)) for seq in (1, 2)),
+        intake.accept(chunk(0, b"other", idempotency_key="x")),
+        intake.accept(chunk(3)),
+        return_exceptions=True,
+    )
+    assert [isinstance(verdict, Conflict) for verdict in verdicts] == [False, False, True, False]
+    assert len(await PostgresArchive(database).chunks("m1")) == 4
+
+
+async def test_a_denied_meeting_takes_no_audio(database: Database) -> None:
+    intake = PostgresIntake(database)
+    await intake.start(NewMeeting("m1", "subject:a", consent=Consent.DENIED))
+    for refuse in (intake.admit, intake.accept, intake.admit_meeting):
+        with pytest.raises(ConsentDenied):
+            await refuse(chunk())
+    assert await PostgresArchive(database).chunks("m1") == []
+
+
+async def test_a_split_chunk_becomes_a_row_for_each_channel(database: Database) -> None:
+    intake = PostgresIntake(database)
+    split = chunk(channels=2, channel_tracks=("left", "right"))
+    assert not (await intake.accept(split)).duplicate
+    assert (await intake.accept(split)).duplicate
+    rows = await PostgresArchive(database).chunks("m1")
+    assert [(row.track, row.channel) for row in rows] == [("left", 0), ("right", 1)]
+    assert rows[0].blob_key == rows[1].blob_key
+
+
+async def test_finish_closes_at_once_or_when_the_promised_chunks_are_there(
+    database: Database,
+) -> None:
+    intake = PostgresIntake(database)
+    await intake.accept(chunk(0))
+    waiting = await intake.finish("m1", {"main": 2})
+    assert waiting.finish_requested
+    assert not waiting.closed
+    await intake.accept(chunk(1))
+    assert not (await PostgresArchive(database).meeting("m1")).meeting.closed
+    await intake.accept(chunk(2))
+    assert (await PostgresArchive(database).meeting("m1")).meeting.closed
+    await intake.accept(chunk(3))
+    assert not (await PostgresArchive(database).meeting("m1")).meeting.closed
+    with pytest.raises(NotFound):
+        await intake.finish("absent", {})
+
+
+async def test_text_that_the_database_cannot_store_is_the_callers_fault(
+    database: Database,
+) -> None:
+    with pytest.raises(ValidationFailed):
+        await PostgresIntake(database).start(
+            NewMeeting("m1", "subject:a", context={"nul": "a\u0000b"})
+        )

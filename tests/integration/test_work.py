@@ -1,0 +1,217 @@
+"""Leases, fences and the road from stage to stage, on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from test_intake import chunk
+
+from interview_agent.adapters.postgres import (
+    Database,
+    PostgresArchive,
+    PostgresIntake,
+    PostgresStageRecords,
+    PostgresWorkStore,
+)
+from interview_agent.domain.errors import LeaseLost
+from interview_agent.domain.meeting import ChunkState, StageState
+from interview_agent.domain.route import Stage
+from interview_agent.domain.transcript import DraftSegment
+from interview_agent.ports.intake import NewMeeting
+from interview_agent.ports.stage_records import EnhancedText
+from interview_agent.ports.transcriber import FailedPart, TrackProgress
+
+if TYPE_CHECKING:
+    from interview_agent.ports.work import Claim
+
+
+class Bench:
+    """A database with the stores that work on it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.intake = PostgresIntake(database)
+        self.archive = PostgresArchive(database)
+        self.work = PostgresWorkStore(database)
+        self.records = PostgresStageRecords(database)
+
+    async def claim(self, stage: Stage, lease_s: float = 8.0) -> Claim:
+        claim = await self.work.claim(stage, "bench", lease_s)
+        assert claim is not None
+        return claim
+
+
+@pytest.fixture
+def bench(database: Database) -> Bench:
+    return Bench(database)
+
+
+def progress(*texts: str, keep: int = 0, done_seq: int | None = 0) -> TrackProgress:
+    segments = tuple(
+        DraftSegment(text, float(keep + i), float(keep + i + 1), language="en")
+        for i, text in enumerate(texts)
+    )
+    return TrackProgress(keep, segments, {"at": len(texts)}, done_seq, float(len(texts)))
+
+
+async def test_one_piece_of_work_is_claimed_once(bench: Bench) -> None:
+    await bench.intake.accept(chunk())
+    claims = await asyncio.gather(*(bench.work.claim(Stage.STT, "x", 8.0) for _ in range(8)))
+    assert len([claim for claim in claims if claim]) == 1
+
+
+async def test_one_claim_takes_one_piece_of_many(bench: Bench) -> None:
+    for number in range(5):
+        await bench.intake.accept(chunk(0, track=f"t{number}"))
+    taken = {(await bench.claim(Stage.STT)).track for _ in range(5)}
+    assert len(taken) == 5
+
+
+async def test_an_expired_lease_is_taken_over_and_its_holder_fenced_off(bench: Bench) -> None:
+    await bench.intake.accept(chunk())
+    slow = await bench.claim(Stage.STT, lease_s=0.0)
+    heir = await bench.claim(Stage.STT)
+    assert heir.epoch == slow.epoch + 1
+    assert heir.attempts == 2
+    for write in (
+        bench.records.commit_progress(slow, progress("late")),
+        bench.work.complete(slow),
+        bench.work.renew(slow, 8.0),
+        bench.work.retry_later(slow, 1.0, "x"),
+        bench.work.hand_back(slow),
+        bench.work.give_up(slow, "x"),
+    ):
+        with pytest.raises(LeaseLost):
+            await write
+    await bench.records.commit_progress(heir, progress("in time"))
+    assert [each.raw_text for each in await bench.archive.segments("m1")] == ["in time"]
+
+
+async def test_what_is_wanted_while_work_runs_stays_due(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    first = await bench.claim(Stage.STT)
+    await bench.intake.accept(chunk(1))
+    assert await bench.work.claim(Stage.STT, "x", 8.0) is None
+    await bench.work.complete(first)
+    second = await bench.claim(Stage.STT)
+    await bench.work.complete(second)
+    assert await bench.work.claim(Stage.STT, "x", 8.0) is None
+
+
+async def test_a_back_off_is_not_shortened_by_more_audio(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    claim = await bench.claim(Stage.STT)
+    await bench.work.retry_later(claim, 60.0, "stt_provider_error: x")
+    await bench.intake.accept(chunk(1))
+    assert await bench.work.claim(Stage.STT, "x", 8.0) is None
+
+
+async def test_handing_back_does_not_count_as_an_attempt(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    for _ in range(9):
+        await bench.work.hand_back(await bench.claim(Stage.STT))
+    assert (await bench.claim(Stage.STT)).attempts == 1
+
+
+async def test_a_meeting_goes_through_every_stage_once(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    await bench.intake.accept(chunk(0, track="other", idempotency_key="o"))
+    await bench.intake.finish("m1", {})
+    first = await bench.claim(Stage.STT)
+    await bench.records.commit_progress(first, progress("one", "two"))
+    assert await bench.work.complete(first) == (Stage.ENHANCER,)
+    enhancer = await bench.claim(Stage.ENHANCER)
+    waiting = await bench.records.unenhanced(enhancer, 10)
+    await bench.records.commit_enhanced(
+        enhancer, [EnhancedText(each.segment_id, 1, each.raw_text + ".", ()) for each in waiting]
+    )
+    assert await bench.work.complete(enhancer) == (), "the other track is not heard yet"
+    second = await bench.claim(Stage.STT)
+    assert second.track != first.track
+    assert await bench.work.complete(second) == (Stage.ENHANCER,)
+    assert await bench.work.complete(await bench.claim(Stage.ENHANCER)) == (Stage.ANALYTICS,)
+    analytics = await bench.claim(Stage.ANALYTICS)
+    record = await bench.records.record(analytics)
+    assert [each.text for each in record.segments] == ["one.", "two."]
+    assert await bench.records.commit_report(analytics, record.meeting.audio_version, {"a": 1}) == 1
+    assert await bench.work.complete(analytics) == (Stage.DELIVERY,)
+    delivery = await bench.claim(Stage.DELIVERY)
+    await bench.records.commit_delivery(delivery, 1, "email", "skipped", "not_configured")
+    assert await bench.work.complete(delivery) == (Stage.RETENTION,)
+    retention = await bench.claim(Stage.RETENTION)
+    assert not await bench.records.forget_text(retention, 1)
+    assert await bench.work.complete(retention, again_in_s=60) == ()
+    view = await bench.archive.meeting("m1")
+    assert view.meeting.reported_version == view.meeting.audio_version == 2
+    assert view.report == {"a": 1}
+    assert all(depth.waiting == depth.running == 0 for depth in await bench.work.depths())
+
+
+async def test_revisions_keep_ids_and_number_every_change_without_a_gap(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    claim = await bench.claim(Stage.STT)
+    await bench.records.commit_progress(claim, progress("a", "b", "c"))
+    before = {each.raw_text: each.segment_id for each in await bench.archive.segments("m1")}
+    assert await bench.records.commit_progress(claim, progress("a", "B")) == 2
+    after = await bench.archive.segments("m1")
+    assert [(each.raw_text, each.revision) for each in after] == [("a", 1), ("B", 2)]
+    assert [each.segment_id for each in after] == [before["a"], before["b"]]
+    async with bench.database.connection() as connection:
+        events = await connection.fetch("SELECT event FROM segments ORDER BY event")
+    assert [row["event"] for row in events] == [1, 4, 5]
+    assert (await bench.archive.meeting("m1")).meeting.event == 5
+
+
+async def test_chunks_become_done_or_failed_with_the_step_that_heard_them(bench: Bench) -> None:
+    for seq in range(4):
+        await bench.intake.accept(chunk(seq))
+    claim = await bench.claim(Stage.STT)
+    step = TrackProgress(0, (), {}, 2, 1.0, failed=(FailedPart(1, "undecodable"),))
+    await bench.records.commit_progress(claim, step)
+    states = {each.seq: (each.state, each.reason) for each in await bench.archive.chunks("m1")}
+    assert states == {
+        0: (ChunkState.DONE, None),
+        1: (ChunkState.FAILED, "undecodable"),
+        2: (ChunkState.DONE, None),
+        3: (ChunkState.PENDING, None),
+    }
+    assert await bench.records.fail_next_chunk(claim, "crashed") == 3
+    assert (await bench.archive.chunks("m1"))[3].reason == "crashed"
+
+
+async def test_work_given_up_on_is_shown_and_lives_again_with_new_audio(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    await bench.work.give_up(await bench.claim(Stage.STT), "internal: Boom")
+    stage = (await bench.archive.meeting("m1")).stages[0]
+    assert (stage.state, stage.reason) == (StageState.FAILED, "internal: Boom")
+    assert await bench.work.claim(Stage.STT, "x", 8.0) is None
+    await bench.intake.accept(chunk(1))
+    assert (await bench.claim(Stage.STT)).attempts == 1
+
+
+async def test_silence_closes_a_meeting_and_later_audio_opens_it_again(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    assert await bench.work.close_quiet(60.0) == 0
+    assert await bench.work.close_quiet(0.0) == 1
+    assert await bench.work.close_quiet(0.0) == 0
+    assert (await bench.archive.meeting("m1")).meeting.closed
+    await bench.intake.accept(chunk(1))
+    assert not (await bench.archive.meeting("m1")).meeting.closed
+
+
+async def test_a_meeting_finished_without_audio_gets_its_report(bench: Bench) -> None:
+    await bench.intake.start(NewMeeting("m1", "subject:a"))
+    assert await bench.work.close_quiet(0.0) == 0, "nobody has said that it is over"
+    await bench.intake.finish("m1", {})
+    assert await bench.work.complete(await bench.claim(Stage.ENHANCER)) == (Stage.ANALYTICS,)
+
+
+async def test_a_deleted_meeting_fences_its_worker(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    claim = await bench.claim(Stage.STT)
+    async with bench.database.connection() as connection:
+        await connection.execute("DELETE FROM meetings")
+    with pytest.raises(LeaseLost):
+        await bench.records.commit_progress(claim, progress("ghost"))
