@@ -1,0 +1,1 @@
+"""Figures of a report, by subject; every one says how well it is founded."""
