@@ -1,0 +1,368 @@
+"""What callers read: meetings, chunks and segments as JSON-ready values."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from interview_agent.domain.disclosure import masked_segment
+from interview_agent.domain.errors import NotFound, ValidationFailed
+from interview_agent.domain.ids import check_name
+from interview_agent.domain.meeting import (
+    Chunk,
+    ChunkState,
+    Gap,
+    Meeting,
+    StageState,
+    StageView,
+    Status,
+    gaps_between,
+    meeting_status,
+    received_ranges,
+    roles_by_speaker,
+    speaker_of,
+)
+from interview_agent.domain.pii import mask, mask_tree
+from interview_agent.domain.route import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from interview_agent.domain.identity import Identity
+    from interview_agent.domain.transcript import Segment
+    from interview_agent.ports.archive import Archive, DeliveryView, MeetingView
+
+API_VERSION = "v1"
+UNKNOWN_SPEAKER = "UNKNOWN"
+
+Body = dict[str, Any]
+
+
+def _when(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def write_cursor(created_at: datetime, meeting_id: str) -> str:
+    """Make the opaque text that names a position in the list of meetings."""
+    position = json.dumps([created_at.isoformat(), meeting_id], separators=(",", ":"))
+    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> tuple[datetime, str]:
+    """Return the position that `write_cursor` named. Raises `ValidationFailed`."""
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        moment, meeting_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        created_at = datetime.fromisoformat(moment)
+        if created_at.tzinfo is None or not isinstance(meeting_id, str):
+            raise ValueError(text)
+        return created_at, check_name(meeting_id, "cursor")
+    except (ValueError, TypeError, binascii.Error, RecursionError, ValidationFailed):
+        message = "cursor is not one that this service gave"
+        raise ValidationFailed(
+            message, details={"errors": [{"loc": ["cursor"], "msg": message, "type": "cursor"}]}
+        ) from None
+
+
+def absent_meeting(meeting_id: str) -> Body:
+    """Return the fields that polling clients read, for a meeting that is not there."""
+    return {
+        "api_version": API_VERSION,
+        "meeting_id": meeting_id,
+        "status": "not_found",
+        "raw_transcript": "",
+        "enhanced_transcript": "",
+        "report": None,
+    }
+
+
+def _by_track(chunks: Iterable[Chunk]) -> dict[str, list[Chunk]]:
+    tracks: dict[str, list[Chunk]] = defaultdict(list)
+    for chunk in chunks:
+        tracks[chunk.track].append(chunk)
+    return dict(sorted(tracks.items()))
+
+
+def _gaps(meeting: Meeting, tracks: Mapping[str, Sequence[Chunk]]) -> list[Gap]:
+    names = sorted({*tracks, *meeting.expected_last_seq})
+    return [
+        gap
+        for name in names
+        for gap in gaps_between(
+            name,
+            [chunk.seq for chunk in tracks.get(name, ())],
+            meeting.expected_last_seq.get(name),
+        )
+    ]
+
+
+def _shown_state(chunk: Chunk, running: frozenset[str | None]) -> ChunkState:
+    # A chunk has no state of its own for "being heard": the stage of its track knows.
+    if chunk.state is ChunkState.PENDING and chunk.track in running:
+        return ChunkState.PROCESSING
+    return chunk.state
+
+
+def _tracks_heard_now(stages: Iterable[StageView]) -> frozenset[str | None]:
+    return frozenset(
+        view.track
+        for view in stages
+        if view.stage is Stage.STT and view.state is StageState.RUNNING
+    )
+
+
+def _stage_body(view: StageView) -> Body:
+    return {
+        "stage": view.stage.value,
+        "track": view.track,
+        "state": view.state.value,
+        "attempts": view.attempts,
+        "reason": view.reason,
+        "updated_at": _when(view.updated_at),
+    }
+
+
+def _delivery_body(view: DeliveryView) -> Body:
+    return {
+        "report_version": view.report_version,
+        "channel": view.channel,
+        "state": view.state,
+        "reason": view.reason,
+        "updated_at": _when(view.updated_at),
+    }
+
+
+def _gap_body(gap: Gap) -> Body:
+    return {"track": gap.track, "first_seq": gap.first_seq, "last_seq": gap.last_seq}
+
+
+def _facts_body(meeting: Meeting, stages: Sequence[StageView]) -> Body:
+    return {
+        "meeting_id": meeting.meeting_id,
+        "status": meeting_status(meeting, stages).value,
+        "version": meeting.version,
+        "language": meeting.language,
+        "mode": meeting.mode.value,
+        "consent": meeting.consent.value,
+        "created_at": _when(meeting.created_at),
+        "last_audio_at": _when(meeting.last_audio_at),
+        "closed": meeting.closed,
+    }
+
+
+def _segment_body(segment: Segment) -> Body:
+    return {
+        "segment_id": segment.segment_id,
+        "revision": segment.revision,
+        "track": segment.track,
+        "speaker": segment.speaker,
+        "start": segment.start_s,
+        "end": segment.end_s,
+        "raw_text": segment.raw_text,
+        "text": segment.text,
+        "confidence": segment.confidence,
+        "language": segment.language,
+        "words": [
+            {
+                "text": word.text,
+                "start": word.start_s,
+                "end": word.end_s,
+                "probability": word.probability,
+            }
+            for word in segment.words
+        ],
+        "changes": [
+            {
+                "rule": change.rule,
+                "before": change.before,
+                "after": change.after,
+                "start": change.start,
+            }
+            for change in segment.changes
+        ],
+        "first_seq": segment.first_seq,
+        "last_seq": segment.last_seq,
+        "event": segment.event,
+    }
+
+
+def _lines(spoken: Iterable[tuple[str | None, str]]) -> str:
+    return "\n".join(
+        f"{speaker or UNKNOWN_SPEAKER}: {text.strip()}" for speaker, text in spoken if text.strip()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lens:
+    """How one caller sees one meeting: who speaks on its tracks, and whether masked."""
+
+    masked: bool
+    speakers: Mapping[str, str | None]
+    roles: Mapping[str, str]
+
+    @classmethod
+    def of(cls, view: MeetingView, *, masked: bool) -> _Lens:
+        context = view.meeting.context
+        speakers = {
+            track.track: speaker_of(
+                track.track, track.speaker_hint, context, tracks=len(view.tracks)
+            )
+            for track in view.tracks
+        }
+        roles = roles_by_speaker(speakers, context)
+        by_track = {
+            track: roles[speaker] for track, speaker in speakers.items() if speaker in roles
+        }
+        return cls(masked=masked, speakers=speakers, roles=by_track)
+
+    def speaker(self, track: str) -> str | None:
+        name = self.speakers.get(track)
+        return mask(name) if name and self.masked else name
+
+    def segments(self, segments: Iterable[Segment]) -> list[Segment]:
+        """Return what the caller may see, speakers named, by start time over all tracks."""
+        seen = [
+            replace(segment, speaker=self.speakers.get(segment.track) or segment.speaker)
+            for segment in segments
+        ]
+        seen.sort(key=lambda segment: (segment.start_s, segment.end_s, segment.track))
+        return [masked_segment(segment) for segment in seen] if self.masked else seen
+
+
+def _meeting_body(
+    view: MeetingView, lens: _Lens, segments: Sequence[Segment], chunks: Sequence[Chunk]
+) -> Body:
+    seen = lens.segments(segments)
+    running = _tracks_heard_now(view.stages)
+    tracks = _by_track(chunks)
+    states = [_shown_state(chunk, running) for chunk in chunks]
+    report = dict(view.report) if view.report is not None else None
+    return {
+        "api_version": API_VERSION,
+        **_facts_body(view.meeting, view.stages),
+        "raw_transcript": _lines((segment.speaker, segment.raw_text) for segment in seen),
+        "enhanced_transcript": _lines((segment.speaker, segment.text) for segment in seen),
+        "report": mask_tree(report) if lens.masked else report,
+        "report_version": view.report_version,
+        "tracks": [
+            {
+                "track": track.track,
+                "speaker": lens.speaker(track.track),
+                "role": lens.roles.get(track.track),
+                "language": track.language,
+                "heard_s": track.heard_s,
+            }
+            for track in view.tracks
+        ],
+        "chunks": {state.value: states.count(state) for state in ChunkState},
+        "gaps": [_gap_body(gap) for gap in _gaps(view.meeting, tracks)],
+        "failed_chunks": [
+            {"track": chunk.track, "seq": chunk.seq, "reason": chunk.reason}
+            for chunk in chunks
+            if chunk.state is ChunkState.FAILED
+        ],
+        "stages": [_stage_body(stage) for stage in view.stages],
+        "delivery": [_delivery_body(delivery) for delivery in view.deliveries],
+    }
+
+
+def _track_body(view: MeetingView, name: str, chunks: Sequence[Chunk]) -> Body:
+    running = _tracks_heard_now(view.stages)
+    ordered = sorted(chunks, key=lambda chunk: chunk.seq)
+    seqs = [chunk.seq for chunk in ordered]
+    gaps = gaps_between(name, seqs, view.meeting.expected_last_seq.get(name))
+    return {
+        "track": name,
+        "received": [list(span) for span in received_ranges(seqs)],
+        "gaps": [[gap.first_seq, gap.last_seq] for gap in gaps],
+        "next_seq": seqs[-1] + 1 if seqs else 0,
+        "chunks": [
+            {
+                "seq": chunk.seq,
+                "state": _shown_state(chunk, running).value,
+                "size_bytes": chunk.size_bytes,
+                "sha256": chunk.sha256,
+                "reason": chunk.reason,
+            }
+            for chunk in ordered
+        ],
+    }
+
+
+class Reader:
+    """Reads for a caller. A foreign meeting does not exist: `NotFound`, as for an unknown id.
+
+    With `pii_masking` every text that a user identity gets is masked; a service identity gets the
+    texts as they are. All methods raise `ValidationFailed` for a bad id and `DatabaseError`.
+    """
+
+    def __init__(self, archive: Archive, *, pii_masking: bool) -> None:
+        self._archive = archive
+        self._pii_masking = pii_masking
+
+    async def status(self, caller: Identity, meeting_id: str) -> Status:
+        """Say where a meeting stands."""
+        view = await self._view(caller, meeting_id)
+        return meeting_status(view.meeting, view.stages)
+
+    async def meeting(self, caller: Identity, meeting_id: str) -> Body:
+        """Return a meeting with its transcript and report."""
+        # The view comes first: words read after a status are never older than it says.
+        view = await self._view(caller, meeting_id)
+        segments = await self._archive.segments(meeting_id)
+        chunks = await self._archive.chunks(meeting_id)
+        lens = _Lens.of(view, masked=self._masks(caller))
+        return await asyncio.to_thread(_meeting_body, view, lens, segments, chunks)
+
+    async def meetings(self, caller: Identity, limit: int, cursor: str | None = None) -> Body:
+        """Return a page of meetings, newest first; `next_cursor` is null on the last one."""
+        before = read_cursor(cursor) if cursor else None
+        owner = None if caller.is_service else caller.owner
+        found = await self._archive.meetings(owner, limit=limit + 1, before=before)
+        page = found[:limit]
+        more = len(found) > limit
+        last = page[-1].meeting if more else None
+        return {
+            "meetings": [_facts_body(item.meeting, item.stages) for item in page],
+            "next_cursor": write_cursor(last.created_at, last.meeting_id) if last else None,
+        }
+
+    async def chunks(self, caller: Identity, meeting_id: str) -> Body:
+        """Return what came of each track: all that an uploader needs to resume."""
+        view = await self._view(caller, meeting_id)
+        tracks = _by_track(await self._archive.chunks(meeting_id))
+        names = sorted({*tracks, *view.meeting.expected_last_seq})
+        return {
+            "meeting_id": meeting_id,
+            "tracks": [_track_body(view, name, tracks.get(name, ())) for name in names],
+        }
+
+    async def segments(self, caller: Identity, meeting_id: str) -> Body:
+        """Return the transcript by start time, with words, both texts and every change."""
+        view = await self._view(caller, meeting_id)
+        segments = await self._archive.segments(meeting_id)
+        lens = _Lens.of(view, masked=self._masks(caller))
+        bodies = await asyncio.to_thread(
+            lambda: [_segment_body(segment) for segment in lens.segments(segments)]
+        )
+        return {"meeting_id": meeting_id, "version": view.meeting.version, "segments": bodies}
+
+    def _masks(self, caller: Identity) -> bool:
+        return self._pii_masking and not caller.is_service
+
+    async def _view(self, caller: Identity, meeting_id: str) -> MeetingView:
+        check_name(meeting_id, "meeting_id")
+        try:
+            view = await self._archive.meeting(meeting_id)
+        except NotFound:
+            # The archive's own message must not tell an unknown id from a foreign one.
+            raise NotFound from None
+        if not caller.may_see(view.meeting.owner):
+            raise NotFound
+        return view

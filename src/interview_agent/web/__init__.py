@@ -1,0 +1,1 @@
+"""HTTP: routes, bodies, identities, errors and the API description."""

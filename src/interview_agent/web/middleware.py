@@ -1,0 +1,66 @@
+"""Around every request: its trace id, its metrics, the headers of its answer."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from interview_agent.domain.ids import trace_id_of
+from interview_agent.metrics import REQUEST_LATENCY, REQUESTS, Metrics
+from interview_agent.web.route import TRACE_ID
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
+
+UNMATCHED = "unmatched"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+
+
+def route_template(request: web.Request) -> str:
+    """Return the template of the route that matched, never the path that was asked for."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else UNMATCHED
+
+
+@web.middleware
+async def trace_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Adopt the caller's trace id or make one, and bind it for the log."""
+    given = trace_id_of(request.headers.get("X-Trace-Id"), request.headers.get("traceparent"))
+    request[TRACE_ID] = given or secrets.token_hex(16)
+    with structlog.contextvars.bound_contextvars(trace_id=request[TRACE_ID]):
+        return await handler(request)
+
+
+def metrics_middleware(metrics: Metrics) -> Middleware:
+    """Make the middleware that counts and times every request."""
+
+    @web.middleware
+    async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        status = 500
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        finally:
+            route = route_template(request)
+            # Methods come from outside too: unknown ones share one label.
+            method = request.method if request.method in _METHODS else "other"
+            took_ms = (time.perf_counter() - started) * 1000
+            metrics.count(REQUESTS, route=route, method=method, status=str(status))
+            metrics.observe(REQUEST_LATENCY, took_ms, route=route, method=method)
+
+    return measure
+
+
+async def set_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Set the headers of every answer, and take away the one that names our versions."""
+    response.headers.pop("Server", None)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    if trace_id := request.get(TRACE_ID):
+        response.headers["X-Trace-Id"] = trace_id

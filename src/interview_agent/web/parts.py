@@ -1,0 +1,73 @@
+"""What the web side is made from: values and objects that the composition hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from interview_agent.web.body import ByteBudget
+
+if TYPE_CHECKING:
+    from interview_agent.metrics import Metrics
+    from interview_agent.pipeline.ingest import Ingest
+    from interview_agent.pipeline.reader import Reader
+    from interview_agent.web.auth import Authenticator
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether this process can do its work now; `issues` are codes, without hosts or versions."""
+
+    ready: bool
+    issues: tuple[str, ...] = ()
+
+
+Probe = Callable[[], Awaitable[Readiness]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of request bodies, in bytes and seconds."""
+
+    chunk_max_bytes: int = 16 * 2**20
+    recording_max_bytes: int = 2 * 2**30
+    inflight_max_bytes: int = 256 * 2**20
+    json_max_bytes: int = 2**20
+    body_timeout_s: float = 30.0
+
+    @property
+    def chunk_json_max_bytes(self) -> int:
+        """Largest JSON body that can carry a chunk in base64 and its other fields."""
+        return -(-self.chunk_max_bytes // 3) * 4 + 64 * 2**10
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeParts:
+    """What `/health`, `/ready` and `/metrics` need.
+
+    With `metrics_guard`, `/metrics` is for service identities alone; without it is open.
+    """
+
+    metrics: Metrics
+    readiness: Probe
+    metrics_guard: Authenticator | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebParts:
+    """What the API needs."""
+
+    ingest: Ingest
+    reader: Reader
+    authenticator: Authenticator
+    probes: ProbeParts
+    limits: Limits = Limits()
+    version: str = "0"
+
+
+PARTS = web.AppKey("PARTS", WebParts)
+PROBES = web.AppKey("PROBES", ProbeParts)
+BUDGET = web.AppKey("BUDGET", ByteBudget)

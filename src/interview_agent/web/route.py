@@ -1,0 +1,189 @@
+"""Routes as declarations: what is checked, read and answered, in one place for all handlers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from interview_agent.domain.errors import ValidationFailed
+from interview_agent.web.body import (
+    Lease,
+    load_json,
+    read_bounded,
+    refuse_encoding,
+    require_json,
+)
+from interview_agent.web.parts import BUDGET, PARTS, WebParts
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler as AiohttpHandler
+
+    from interview_agent.domain.identity import Identity
+
+MAX_LISTED_ERRORS = 20
+TRACE_ID = web.RequestKey("TRACE_ID", str)
+"""Key of the request under which its trace id lies."""
+
+
+class Takes(Enum):
+    """What a route takes as its body."""
+
+    NOTHING = "nothing"
+    JSON = "json"
+    JSON_OR_NOTHING = "json_or_nothing"
+    CHUNK_JSON = "chunk_json"
+    AUDIO_STREAM = "audio_stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One checked request: who calls, what the query and the JSON body say."""
+
+    request: web.Request
+    parts: WebParts
+    caller: Identity
+    query: Any
+    body: Any
+
+    @property
+    def meeting_id(self) -> str:
+        """The meeting that the path names."""
+        return self.request.match_info["meeting_id"]
+
+    @property
+    def trace_id(self) -> str:
+        """The trace id of this request."""
+        return self.request[TRACE_ID]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer whose status is not the usual one of its route."""
+
+    content: Mapping[str, Any]
+    status: int
+
+
+Handler = Callable[[Call], Awaitable[Mapping[str, Any] | Reply | web.Response]]
+OpenHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of the API: everything that serving and describing it needs.
+
+    `also` lists further success statuses, `errors` the error statuses beyond the usual ones.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    answer: type[BaseModel]
+    status: int = 200
+    also: tuple[int, ...] = ()
+    takes: Takes = Takes.NOTHING
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    errors: tuple[int, ...] = ()
+    tag: str = "meetings"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRoute:
+    """A route that needs no identity and answers by itself."""
+
+    path: str
+    handler: OpenHandler
+    summary: str
+    answer: type[BaseModel] | None = None
+    media_type: str = "application/json"
+    also: tuple[int, ...] = ()
+    tag: str = "service"
+
+
+def json_response(content: Mapping[str, Any], status: int = 200) -> web.Response:
+    """Return JSON in UTF-8, Cyrillic as it is."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return web.Response(status=status, text=text, content_type="application/json")
+
+
+def validated(model: type[BaseModel], value: Any, where: str) -> Any:
+    """Return `value` as `model`. Raises `ValidationFailed` with a list of what is wrong."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        # The input is not repeated: it may be sixteen megabytes of somebody's voice.
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        errors = [
+            {"loc": [where, *fault["loc"]], "msg": fault["msg"], "type": fault["type"]}
+            for fault in found[:MAX_LISTED_ERRORS]
+        ]
+        raise ValidationFailed(details={"errors": errors}) from None
+
+
+async def _json_body(route: Route, request: web.Request, parts: WebParts, lease: Lease) -> Any:
+    limits = parts.limits
+    is_chunk = route.takes is Takes.CHUNK_JSON
+    may_be_empty = route.takes is Takes.JSON_OR_NOTHING
+    refuse_encoding(request)
+    if not may_be_empty:
+        require_json(request)
+    raw = await read_bounded(
+        request,
+        lease,
+        max_bytes=limits.chunk_json_max_bytes if is_chunk else limits.json_max_bytes,
+        silence_s=limits.body_timeout_s,
+    )
+    if may_be_empty and not raw.strip():
+        return {}
+    require_json(request)
+    return await load_json(raw)
+
+
+def _served(route: Route) -> AiohttpHandler:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        parts = request.app[PARTS]
+        # Nothing of the body is read for somebody unknown.
+        caller = await parts.authenticator.identify(request)
+        query = validated(route.query, dict(request.query), "query") if route.query else None
+        with request.app[BUDGET].lease() as lease:
+            body = None
+            if route.body is not None:
+                raw = await _json_body(route, request, parts, lease)
+                body = validated(route.body, raw, "body")
+                del raw
+            answer = await route.handler(
+                Call(request=request, parts=parts, caller=caller, query=query, body=body)
+            )
+        if isinstance(answer, web.Response):
+            return answer
+        if isinstance(answer, Reply):
+            return json_response(answer.content, answer.status)
+        return json_response(answer, route.status)
+
+    return serve
+
+
+def _add(app: web.Application, method: str, path: str, handler: AiohttpHandler) -> None:
+    app.router.add_route(method, path, handler)
+    if method == "GET":
+        app.router.add_route("HEAD", path, handler)
+
+
+def register(app: web.Application, routes: Iterable[Route]) -> None:
+    """Serve routes that need an identity."""
+    for route in routes:
+        _add(app, route.method, route.path, _served(route))
+
+
+def register_open(app: web.Application, routes: Iterable[OpenRoute]) -> None:
+    """Serve routes that need no identity."""
+    for route in routes:
+        _add(app, "GET", route.path, route.handler)
