@@ -162,7 +162,8 @@ class Metrics:
         elif isinstance(collector, Counter):
             collector.add(labels, value)
         else:
-            collector.set(labels, value)
+            # The library would write a boolean as a word, which no scraper can read.
+            collector.set(labels, float(value))
 
     def _here(self, meter: Meter, labels: dict[str, str], value: float) -> None:
         checked = self._labels(meter, labels)

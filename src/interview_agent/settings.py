@@ -200,12 +200,24 @@ class Settings(BaseModel):
 
 def _from_file(name: str, path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8").strip()
+        text = Path(path.strip()).read_text(encoding="utf-8")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         message = f"{name}_FILE names a file that cannot be read: {reason}"
         raise SettingsError(message) from None
+    except ValueError:
+        message = f"{name}_FILE names a file that is not UTF-8 text"
+        raise SettingsError(message) from None
     return ",".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _from_dotenv(file: Path) -> dict[str, str | None]:
+    try:
+        # Values are taken as they stand: a password may hold what looks like a reference.
+        return dotenv_values(file, interpolate=False)
+    except ValueError:
+        message = f"{file} is not UTF-8 text"
+        raise SettingsError(message) from None
 
 
 def read_settings(environ: Mapping[str, str], dotenv_file: Path | None = None) -> Settings:
@@ -214,16 +226,16 @@ def read_settings(environ: Mapping[str, str], dotenv_file: Path | None = None) -
     An empty variable is an unset one, and `<NAME>_FILE` names a file that holds the value (lines
     become a comma-separated list). Raises `SettingsError` naming each variable at fault.
     """
-    merged: dict[str, str] = {}
+    given: dict[str, str | None] = {}
     if dotenv_file is not None and dotenv_file.is_file():
-        merged |= {key: value for key, value in dotenv_values(dotenv_file).items() if value}
-    merged |= {key: value for key, value in environ.items() if value}
+        given |= _from_dotenv(dotenv_file)
+    given |= {name: value for name, value in environ.items() if value.strip()}
     values: dict[str, Any] = {}
     for field in Settings.model_fields:
         name = field.upper()
-        if path := merged.get(f"{name}_FILE"):
-            values[field] = _from_file(name, path)
-        elif (value := merged.get(name, "").strip()) != "":
+        path = given.get(f"{name}_FILE") or ""
+        value = _from_file(name, path) if path.strip() else (given.get(name) or "").strip()
+        if value:
             values[field] = value
     try:
         return Settings.model_validate(values)

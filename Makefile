@@ -1,0 +1,29 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test lint docs lock clean
+
+help: ## Print the verbs.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Make .venv from requirements.lock; done in no time when nothing changed.
+	@scripts/setup.sh
+
+demo: setup ## Send the sample interview through the whole service and print what comes out.
+	@.venv/bin/python scripts/demo.py
+
+run: setup ## Keep the service up on 127.0.0.1:8010, with everything it needs.
+	@.venv/bin/python -m interview_agent
+
+test: lint ## Check the code and run all tests.
+	@.venv/bin/python -m pytest -q
+
+lint: setup ## Check style, form, types and layers.
+	@scripts/lint.sh
+
+docs: setup ## Regenerate docs/configuration.md, docs/metrics.md and .env.example.
+	@.venv/bin/python scripts/generate_docs.py
+
+lock: setup ## Resolve the dependencies again and write the locks (needs uv).
+	@scripts/lock.sh
+
+clean: ## Remove .venv and all caches; what the service stored in data/ stays.
+	@rm -rf .venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
