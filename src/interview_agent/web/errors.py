@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 
-from interview_agent.domain.errors import AgentError
+from interview_agent.domain.errors import AgentError, RequestTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,11 +103,23 @@ def _http_answer(error: web.HTTPException) -> web.StreamResponse:
     return answer
 
 
+async def _hang_up(request: web.Request, answer: web.Response) -> web.Response:
+    # The framework would go on reading the rest of the body for a while, which is just what this
+    # sender has failed to send.
+    await answer.prepare(request)
+    await answer.write_eof()
+    if request.transport is not None:
+        request.transport.close()
+    return answer
+
+
 @web.middleware
 async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every exception with the envelope."""
     try:
         return await handler(request)
+    except RequestTimeout as error:
+        return await _hang_up(request, error_answer(error))
     except AgentError as error:
         return error_answer(error)
     except web.HTTPException as error:

@@ -1,32 +1,147 @@
-"""Binding an application to an address."""
+"""Binding an application to an address, for clients that may be slow, broken or hostile."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import structlog
 from aiohttp import web
 
 from interview_agent.domain.errors import StartupError
+from interview_agent.web.errors import envelope
+from interview_agent.web.route import json_response
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
 _SHUTDOWN_TIMEOUT_S = 5.0
 _KEEPALIVE_TIMEOUT_S = 75.0
+_LINGERING_S = 5.0
+"""How long the rest of a refused body is read, so that its sender gets to see the answer."""
+HEADER_TIMEOUT_S = 10.0
+
+_log = structlog.get_logger(__name__)
 
 
-async def listen(app: web.Application, stack: AsyncExitStack, *, host: str, port: int) -> str:
+class _Connection(web.RequestHandler):
+    """A connection that ends if no request comes, and answers broken ones with our envelope."""
+
+    __slots__ = ("_patience",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._patience: asyncio.TimerHandle | None = None
+
+    def wait_for_header(self, timeout_s: float) -> None:
+        """Close the connection unless `header_came` is called in time."""
+        self._patience = asyncio.get_running_loop().call_later(timeout_s, self.force_close)
+
+    def header_came(self) -> None:
+        """Note that a whole header arrived; from then on the keep-alive time is the bound."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the timer with the connection."""
+        self.header_came()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what never became a request, or whose answer failed; always ends the connection.
+
+        Raises `ConnectionError` if an answer is already on its way.
+        """
+        if status >= 500:
+            _log.error("request_failed", exc_info=exc)
+        else:
+            _log.info("request_malformed", status=status, reason=type(exc).__name__)
+        if request.writer.output_size > 0:
+            message = "an answer is already on its way"
+            raise ConnectionError(message)
+        if status >= 500:
+            body = envelope("internal", "The service failed to answer this request.")
+        else:
+            body = envelope("bad_request", "The request is not valid HTTP.")
+        response = json_response(body, status)
+        # Without one of ours the framework would send its own, with versions.
+        response.headers["Server"] = "interview-agent"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    """Makes such connections."""
+
+    def __init__(self, inner: web.Server, *, header_timeout_s: float, **options: Any) -> None:
+        super().__init__(
+            inner.request_handler,
+            request_factory=self._announced,
+            handler_cancellation=inner.handler_cancellation,
+            **options,
+        )
+        self._inner_factory = inner.request_factory
+        self._header_timeout_s = header_timeout_s
+        self._options = options
+
+    def _announced(self, message: Any, payload: Any, protocol: Any, *rest: Any) -> web.BaseRequest:
+        if isinstance(protocol, _Connection):
+            protocol.header_came()
+        return self._inner_factory(message, payload, protocol, *rest)
+
+    def __call__(self) -> web.RequestHandler:
+        connection = _Connection(self, loop=asyncio.get_running_loop(), **self._options)
+        connection.wait_for_header(self._header_timeout_s)
+        return connection
+
+
+class _Runner(web.AppRunner):
+    """Runs an application on such a server."""
+
+    __slots__ = ("_header_timeout_s",)
+
+    def __init__(self, app: web.Application, *, header_timeout_s: float, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._header_timeout_s = header_timeout_s
+
+    async def _make_server(self) -> web.Server:
+        inner = await super()._make_server()
+        return _Server(inner, header_timeout_s=self._header_timeout_s, **self._kwargs)
+
+
+async def listen(
+    app: web.Application,
+    stack: AsyncExitStack,
+    *,
+    host: str,
+    port: int,
+    header_timeout_s: float = HEADER_TIMEOUT_S,
+) -> str:
     """Serve `app` until `stack` closes and return its address; port 0 takes a free one.
 
-    Raises `StartupError` when the address cannot be had.
+    A connection on which no whole request header came within `header_timeout_s` is closed. Raises
+    `StartupError` when the address cannot be had.
     """
-    runner = web.AppRunner(
+    runner = _Runner(
         app,
+        header_timeout_s=header_timeout_s,
         access_log=None,
         handle_signals=False,
         shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
         keepalive_timeout=_KEEPALIVE_TIMEOUT_S,
+        lingering_time=_LINGERING_S,
+        # Compressed bodies are refused, so nothing may unpack them before that.
+        auto_decompress=False,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
