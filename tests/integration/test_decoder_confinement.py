@@ -279,6 +279,21 @@ async def test_when_all_children_die_together_no_audio_is_blamed_and_the_next_st
     assert len(await decode(decoder, [data])) == 4 * SAMPLE_RATE
 
 
+async def test_an_interrupt_meant_for_the_service_does_not_reach_the_children(
+    decoder: ChildDecoder,
+) -> None:
+    data = encode_as("webm slices", TONE)
+    stream = await decoder.open(**AUTO)
+    assert await feed(stream, data[: len(data) // 2])
+    nursery = decoder._nurse._nursery
+    assert nursery is not None
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        os.kill(decoding_child(decoder), sent)
+        nursery._process.send_signal(sent)
+    assert await feed(stream, data[len(data) // 2 :])
+    await stream.aclose()
+
+
 async def test_a_child_that_hangs_is_killed_at_its_deadline() -> None:
     async with contextlib.aclosing(ChildDecoder(answer_timeout_s=1.0)) as decoder:
         stream = await decoder.open(**AUTO)

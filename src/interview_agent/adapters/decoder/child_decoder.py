@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -80,16 +81,26 @@ class _Nurse:
         except TimeoutError:
             raise Backpressure("All decoders are busy.", retry_after_s=5) from None
         try:
-            if self._nursery is None or not self._nursery.alive:
-                self._nursery = NurseryLink()
-            request = {"memory_bytes": self._memory_bytes, "cpu_s": _CHILD_CPU_S}
-            return await self._nursery.bear({"wanted": asdict(wanted), **request})
-        except (ConnectionError, TimeoutError) as error:
-            self._places.release()
-            raise SttError("The decoder does not start.") from error
+            return await self._bear_somehow(wanted)
         except BaseException:
             self._places.release()
             raise
+
+    async def _bear_somehow(self, wanted: Wanted) -> Child:
+        """Start a child, of a second nursery if the first turns out to be dead."""
+        request = {
+            "wanted": asdict(wanted),
+            "memory_bytes": self._memory_bytes,
+            "cpu_s": _CHILD_CPU_S,
+        }
+        for _ in range(2):
+            if self._nursery is None or not self._nursery.alive:
+                self._nursery = NurseryLink()
+            nursery = self._nursery
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                return await nursery.bear(request)
+            nursery.close()
+        raise SttError("The decoder does not start.", details={"exit_code": nursery.exit_code})
 
     async def end(self, child: Child) -> int | None:
         """Kill and reap a child, give its place back; return its exit code, None if all died."""

@@ -121,21 +121,8 @@ def _live(parent: socket.socket, request: dict[str, Any]) -> None:
 def _rehearse() -> None:
     """Decode some silence of our own, so that whatever loads late is loaded before the limits."""
     samples = bytes(1600)
-    head = struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        b"RIFF",
-        36 + len(samples),
-        b"WAVE",
-        b"fmt ",
-        16,
-        1,
-        2,
-        8000,
-        32_000,
-        4,
-        16,
-        b"data",
-        len(samples),
+    head = b"RIFF\x64\x06\x00\x00WAVEfmt " + struct.pack(
+        *("<IHHIIHH4sI", 16, 1, 2, 8000, 32_000, 4, 16, b"data", len(samples))
     )
     far, near = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with far, near:
@@ -150,6 +137,9 @@ def _rehearse() -> None:
 
 def main(control_fd: int, parent_pid: int) -> None:
     """Run a nursery that talks over the inherited socket `control_fd`."""
+    # A terminal and some supervisors signal whole groups; a graceful stop still needs the children.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _rehearse()
     leave_the_world()
     die_with_parent(parent_pid)

@@ -96,6 +96,11 @@ class NurseryLink:
         self._ready = asyncio.Event()
         self._loop.add_reader(self._control.fileno(), self._listen)
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended, minus the signal's number if it was killed; None while it runs."""
+        return self._process.returncode
+
     async def bear(self, request: dict[str, Any]) -> Child:
         """Ask for a child. Raises `ConnectionError` or `TimeoutError` if the nursery is gone."""
         async with asyncio.timeout(_START_PATIENCE_S):
