@@ -106,6 +106,10 @@ class SpeechModel(Protocol):
         """
         ...
 
+    async def loudest(self, window: SpeechWindow) -> float:
+        """Return the highest log10-mel value of a window. Raises `SttError`."""
+        ...
+
     async def recognise(self, window: SpeechWindow) -> WindowResult:
         """Recognise one window. The same window gives the same result. Raises `SttError`."""
         ...

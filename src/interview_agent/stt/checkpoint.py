@@ -37,12 +37,14 @@ def begin_with(seqs: Sequence[int], ranges: Sequence[Sequence[int]]) -> bool:
 class Checkpoint:
     """A position, the chunks that led to it, and the breaks in them.
 
-    `seqs` are pairs of first and last.
+    `seqs` are pairs of first and last. `standing` counts the segments of the track that stand
+    now, those of the tail included.
     """
 
     position: Position = dataclasses.field(default_factory=Position)
     breaks: tuple[Break, ...] = ()
     seqs: tuple[tuple[int, int], ...] = ()
+    standing: int = 0
 
     @classmethod
     def read(cls, value: dict[str, Any] | None, parts: Sequence[AudioPart]) -> Checkpoint:
@@ -58,11 +60,12 @@ class Checkpoint:
         )
         seqs = {part.seq for part in parts} | {known.part.seq for known in breaks}
         if not begin_with(sorted(seqs), value["seqs"]):
-            return cls(breaks=breaks)
+            return cls(breaks=breaks, standing=value["standing"])
         return cls(
             position=Position.from_json(value["position"]),
             breaks=breaks,
             seqs=tuple((first, last) for first, last in value["seqs"]),
+            standing=value["standing"],
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -72,4 +75,5 @@ class Checkpoint:
             "position": self.position.to_json(),
             "breaks": [dataclasses.asdict(item) for item in self.breaks],
             "seqs": [list(pair) for pair in self.seqs],
+            "standing": self.standing,
         }

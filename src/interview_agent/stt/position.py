@@ -20,12 +20,14 @@ class Position:
     """All that the next window needs to know of the windows before it.
 
     `frames` counts 10 ms frames of speech, silence left out; `segments` counts the segments that
-    stand for good. The other fields are those of `SpeechWindow`.
+    stand for good; `first_loudest` is what `loudest` was in the first window. The other fields are
+    those of `SpeechWindow`.
     """
 
     frames: int = 0
     prompt: tuple[int, ...] = ()
     loudest: float | None = None
+    first_loudest: float | None = None
     last_word_end_s: float = 0.0
     language: str | None = None
     segments: int = 0
@@ -42,6 +44,7 @@ class Position:
             frames=result.next_frame,
             prompt=prompt,
             loudest=result.loudest,
+            first_loudest=result.loudest if self.first_loudest is None else self.first_loudest,
             last_word_end_s=result.last_word_end_s,
             language=result.language,
             segments=self.segments + segments,
@@ -53,6 +56,7 @@ class Position:
             "frames": self.frames,
             "prompt": list(self.prompt),
             "loudest": self.loudest,
+            "first_loudest": self.first_loudest,
             "last_word_end_s": self.last_word_end_s,
             "language": self.language,
             "segments": self.segments,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,9 +24,12 @@ from interview_agent.ports.speech import (
     SpokenWord,
     VoiceState,
 )
+from interview_agent.stt.sample_buffer import SampleBuffer
 from interview_agent.stt.speech_gate import Piece, SpeechGate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from interview_agent.stt.position import Position
 
 # A word may be placed a little before its window, but never further than this.
@@ -49,10 +52,6 @@ class PlacedWord:
     stretch: int
 
 
-def _join(before: Samples, after: Samples) -> Samples:
-    return np.concatenate((before, after)) if before.size else after
-
-
 class Timeline:
     """One track: blocks go in, windows of speech come out, word times map back."""
 
@@ -62,24 +61,32 @@ class Timeline:
         self._gate = SpeechGate()
         self._voice: VoiceState | None = None
         self._ended = False
-        self.heard = 0
-        """Samples of the track so far."""
         self.forgotten = 0
         """Windows from this frame on can still be had."""
-        self._sound: Samples = np.empty(0, np.float32)
-        self._sound_from = 0
-        self._speech: Samples = np.empty(0, np.float32)
-        self._speech_from = 0
+        self._sound = SampleBuffer()
+        self._speech = SampleBuffer()
         self._stretch_speech: list[int] = []
         self._stretch_track: list[int] = []
         self._chunk_ends: list[int] = []
         self._chunk_seqs: list[int] = []
+
+    @property
+    def heard(self) -> int:
+        """Samples of the track so far."""
+        return self._sound.end
+
+    @property
+    def speech_frames(self) -> int:
+        """Whole frames of speech that are certain so far."""
+        return self._speech.end // FRAME
 
     def fork(self) -> Timeline:
         """Return a timeline with the same past that goes its own way. Sound is shared."""
         twin = copy.copy(self)
         twin.__dict__.update(
             _gate=self._gate.fork(),
+            _sound=self._sound.fork(),
+            _speech=self._speech.fork(),
             _stretch_speech=list(self._stretch_speech),
             _stretch_track=list(self._stretch_track),
             _chunk_ends=list(self._chunk_ends),
@@ -89,8 +96,7 @@ class Timeline:
 
     async def hear(self, samples: Samples, seq: int) -> None:
         """Add the samples that chunk `seq` brought. Raises `SttError`."""
-        self._sound = _join(self._sound, samples)
-        self.heard += samples.size
+        self._sound.append(samples)
         if self._chunk_seqs and self._chunk_seqs[-1] == seq:
             self._chunk_ends[-1] = self.heard
         else:
@@ -103,8 +109,8 @@ class Timeline:
         """Find voice in all whole steps that were not searched yet."""
         steps = self.heard // VOICE_SAMPLES - self._gate.steps
         if self._vad and steps:
-            start = self._gate.steps * VOICE_SAMPLES - self._sound_from
-            await self._find_voice(self._sound[start : start + steps * VOICE_SAMPLES])
+            start = self._gate.steps * VOICE_SAMPLES
+            await self._find_voice(self._sound.cut(start, start + steps * VOICE_SAMPLES))
 
     async def _find_voice(self, samples: Samples) -> None:
         probabilities, self._voice = await self._model.voice(samples, self._voice)
@@ -114,21 +120,19 @@ class Timeline:
         """Move what is certainly speech to the speech, and drop what never will be."""
         for piece in self._pieces():
             if piece.opens:
-                self._stretch_speech.append(self._speech_from + self._speech.size)
+                self._stretch_speech.append(self._speech.end)
                 self._stretch_track.append(piece.start)
-            sound = self._sound[piece.start - self._sound_from : piece.end - self._sound_from]
-            self._speech = _join(self._speech, sound)
+            self._speech.append(self._sound.cut(piece.start, piece.end))
         needed_from = self.heard
         if self._vad and not self._ended:
             needed_from = min(self._gate.needed_from(), self._gate.steps * VOICE_SAMPLES)
-        self._sound = self._sound[needed_from - self._sound_from :].copy()
-        self._sound_from = needed_from
+        self._sound.drop_before(needed_from)
         self._forget()
 
     def _pieces(self) -> list[Piece]:
         if self._vad:
             return self._gate.take(self.heard)
-        return [Piece(self._sound_from, self.heard, opens=not self._stretch_speech)]
+        return [Piece(self._speech.end, self.heard, opens=not self._stretch_speech)]
 
     async def end(self) -> None:
         """Say that no sound follows: all speech becomes certain. Raises `SttError`.
@@ -138,7 +142,7 @@ class Timeline:
         """
         if self._vad:
             last = np.zeros(VOICE_SAMPLES, np.float32)
-            rest = self._sound[self._gate.steps * VOICE_SAMPLES - self._sound_from :]
+            rest = self._sound.cut(self._gate.steps * VOICE_SAMPLES, self.heard)
             last[: rest.size] = rest
             last[-LAST_STEP_CONTEXT:] = 0
             await self._find_voice(last)
@@ -151,24 +155,38 @@ class Timeline:
 
         Until the end only whole windows are given, so that their words stay whatever follows.
         """
-        first = max(0, position.frames - CONTEXT_FRAMES)
-        stop = position.frames + WINDOW_FRAMES + CONTEXT_FRAMES
-        speech_end = self._speech_from + self._speech.size
-        frames = min(WINDOW_FRAMES, speech_end // FRAME - position.frames)
-        ends = speech_end < stop * FRAME
-        if frames <= 0 or (ends and not self._ended):
+        frames = min(WINDOW_FRAMES, self.speech_frames - position.frames)
+        if frames <= 0 or not (self._ended or self.holds_window(position)):
             return None
-        start = first * FRAME - self._speech_from
-        return SpeechWindow(
-            samples=self._speech[start : min(speech_end, stop * FRAME) - self._speech_from],
-            lead_frames=position.frames - first,
-            start_frame=position.frames,
+        return replace(
+            self._window(position.frames, WINDOW_FRAMES),
             frames=frames,
-            ends=ends,
             prompt=position.prompt,
             loudest=position.loudest,
             last_word_end_s=position.last_word_end_s,
             language=language or position.language,
+        )
+
+    def holds_window(self, position: Position) -> bool:
+        """Say whether the whole window at `position` is certain, with what its features need."""
+        stop = position.frames + WINDOW_FRAMES + CONTEXT_FRAMES
+        return stop * FRAME <= self._speech.end
+
+    def windows_after(self, frames: int) -> Iterator[SpeechWindow]:
+        """Yield all certain speech from frame `frames` on, to be measured, not recognised."""
+        stop = self.speech_frames - (0 if self._ended else CONTEXT_FRAMES)
+        for start in range(frames, stop, WINDOW_FRAMES):
+            yield self._window(start, min(WINDOW_FRAMES, stop - start))
+
+    def _window(self, start_frame: int, frames: int) -> SpeechWindow:
+        first = max(0, start_frame - CONTEXT_FRAMES)
+        stop = (start_frame + frames + CONTEXT_FRAMES) * FRAME
+        return SpeechWindow(
+            samples=self._speech.cut(first * FRAME, min(self._speech.end, stop)),
+            lead_frames=start_frame - first,
+            start_frame=start_frame,
+            frames=frames,
+            ends=self._speech.end < stop,
         )
 
     def forget_before(self, frames: int) -> None:
@@ -177,13 +195,10 @@ class Timeline:
         self._forget()
 
     def _forget(self) -> None:
-        # What is not there yet cannot be dropped: speech may end before the forgotten frame.
-        speech_end = self._speech_from + self._speech.size
-        start = min(speech_end, (self.forgotten - CONTEXT_FRAMES) * FRAME)
-        if start <= self._speech_from:
+        start = self._speech.start
+        self._speech.drop_before((self.forgotten - CONTEXT_FRAMES) * FRAME)
+        if self._speech.start == start:
             return
-        self._speech = self._speech[start - self._speech_from :].copy()
-        self._speech_from = start
         margin = max(0, (self.forgotten - MAP_MARGIN_FRAMES) * FRAME)
         stretches = max(0, bisect_right(self._stretch_speech, margin) - 1)
         del self._stretch_speech[:stretches], self._stretch_track[:stretches]

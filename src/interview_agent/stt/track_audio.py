@@ -97,6 +97,11 @@ class TrackAudio:
         self.failed = [self._rejected[part.seq] for part in parts if part.seq in self._rejected]
         return True
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether `next_block` has said that all parts are played."""
+        return self._playing is None and not self._queue
+
     async def next_block(self) -> Block | None:
         """Return the next samples, None when all parts are played. Raises `StorageError`."""
         while True:
@@ -117,12 +122,15 @@ class TrackAudio:
         """
         parts, breaks = list(self._stream_parts), len(self.breaks)
         samples = self._stream_samples, self._part_samples
-        async with aclosing(self._finish()) as blocks:
-            async for block in blocks:
-                yield block
-        self._stream_parts = parts
-        self._stream_samples, self._part_samples = samples
-        self.spoiled = len(self.breaks) > breaks
+        try:
+            async with aclosing(self._finish()) as blocks:
+                async for block in blocks:
+                    yield block
+        finally:
+            await self._drop_stream()
+            self._stream_parts = parts
+            self._stream_samples, self._part_samples = samples
+            self.spoiled = len(self.breaks) > breaks
 
     async def aclose(self) -> None:
         """Let go of streams and files."""

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from interview_agent.ports.transcriber import TrackInput, TrackProgress, Transcriber
 from interview_agent.stt.checkpoint import Checkpoint
-from interview_agent.stt.timeline import Timeline
-from interview_agent.stt.track_audio import TrackAudio
-from interview_agent.stt.track_run import OpenTrack, TrackRun
+from interview_agent.stt.open_track import OpenTrack, TrackOpener
+from interview_agent.stt.track_run import TrackRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -36,19 +35,23 @@ class TrackTranscriber(Transcriber):
         language: str = AUTO_LANGUAGE,
         vad_filter: bool = True,
         max_open_tracks: int = 16,
+        exact_up_to_s: float = 1200.0,
     ) -> None:
         """Take what is needed; the model is closed with the transcriber.
 
         `language` holds where a track names none; `auto` detects it. Up to `max_open_tracks`
         tracks stay open between two calls. Each may hold one open stream, so the decoder must
-        allow as many streams, and one for every call that runs at the same time.
+        allow as many streams, and two for every call that runs at the same time.
+
+        Speech that was recognised while the track was open is recognised once more at its close
+        if its loudest moment came later and it is no longer than `exact_up_to_s`: only then is
+        the text that of the whole recording heard at once.
         """
-        self._blobs = blobs
-        self._decoder = decoder
         self._model = model
+        self._opener = TrackOpener(blobs, decoder, model, vad=vad_filter)
         self._language = language
-        self._vad_filter = vad_filter
         self._max_open_tracks = max_open_tracks
+        self._exact_up_to_s = exact_up_to_s
         self._idle: OrderedDict[tuple[str, str], OpenTrack] = OrderedDict()
         self._busy = 0
 
@@ -65,10 +68,12 @@ class TrackTranscriber(Transcriber):
         language = track.language or self._language
         run = TrackRun(
             self._model,
+            self._opener,
             track,
             opened,
             checkpoint,
-            None if language == AUTO_LANGUAGE else language,
+            language=None if language == AUTO_LANGUAGE else language,
+            exact_up_to_s=self._exact_up_to_s,
         )
         sound = False
         self._busy += 1
@@ -76,12 +81,13 @@ class TrackTranscriber(Transcriber):
             async with aclosing(run.steps()) as steps:
                 async for progress in steps:
                     # A caller who stops here leaves the track as sound as one who goes on.
-                    sound = not opened.audio.spoiled
+                    sound = True
                     yield progress
                     sound = False
-            sound = not opened.audio.spoiled
+            sound = True
         finally:
-            await self._put_back(key, opened, sound=sound)
+            self._busy -= 1
+            await self._put_back(key, run.opened, sound=sound)
 
     async def aclose(self) -> None:
         """Close all tracks and the model."""
@@ -99,13 +105,10 @@ class TrackTranscriber(Transcriber):
             if there and opened.audio.offer(track.parts):
                 return opened
             await opened.audio.aclose()
-        audio = TrackAudio(self._blobs, self._decoder, checkpoint.breaks)
-        audio.offer(track.parts)
-        return OpenTrack(audio, Timeline(self._model, vad=self._vad_filter))
+        return self._opener.open(track.parts, checkpoint.breaks)
 
     async def _put_back(self, key: tuple[str, str], opened: OpenTrack, *, sound: bool) -> None:
-        self._busy -= 1
-        if not sound:
+        if not sound or opened.audio.spoiled:
             await opened.audio.aclose()
             return
         double = self._idle.pop(key, None)

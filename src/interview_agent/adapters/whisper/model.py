@@ -67,6 +67,11 @@ class WhisperSpeechModel(SpeechModel):
         """Return the probability of voice in each step of `samples`; see the port."""
         return await self._run(partial(find_voice, self._session, samples, state))
 
+    async def loudest(self, window: SpeechWindow) -> float:
+        """Return the highest log10-mel value of a window; see the port."""
+        value: float = await self._run(partial(self._reader.loudest, window))
+        return value
+
     async def recognise(self, window: SpeechWindow) -> WindowResult:
         """Recognise one window; see the port."""
         result: WindowResult = await self._run(partial(self._reader.read, window))

@@ -79,6 +79,10 @@ class WindowReader:
             last_word_end_s=window.last_word_end_s if last_end_s is None else float(last_end_s),
         )
 
+    def loudest(self, window: SpeechWindow) -> float:
+        """Return the highest log10-mel value of the window."""
+        return float(log_mel(self._whisper.feature_extractor, window).max())
+
     def _timed(
         self,
         window: SpeechWindow,
