@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,6 @@ LIMITS = Limits(
     recording_max_bytes=300_000,
     inflight_max_bytes=200_000,
     json_max_bytes=4096,
-    body_timeout_s=0.3,
 )
 
 
@@ -134,8 +133,13 @@ class Readying:
 
 
 @asynccontextmanager
-async def served_api(folder: Path, doors: Doors, probe: Readying) -> AsyncIterator[Client]:
-    """Serve the API with `folder` for its audio and give a client of it."""
+async def served_api(
+    folder: Path, doors: Doors, probe: Readying, *, patience_s: float = 30.0
+) -> AsyncIterator[Client]:
+    """Serve the API with `folder` for its audio and give a client of it.
+
+    `patience_s` is how long it waits for a header or for the next piece of a body.
+    """
     blobs = LocalFsBlobStore(folder)
     await blobs.prepare()
     archive, keys = Absent(), ApiKeys(["alice"], ["machine"])
@@ -144,12 +148,12 @@ async def served_api(folder: Path, doors: Doors, probe: Readying) -> AsyncIterat
         reader=Reader(archive, pii_masking=True),
         authenticator=keys,
         probes=ProbeParts(Metrics("api"), probe, metrics_guard=keys),
-        limits=LIMITS,
+        limits=replace(LIMITS, body_timeout_s=patience_s),
     )
     app = build_app(parts)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(blobs.aclose)
-        address = await listen(app, stack, host="127.0.0.1", port=0, header_timeout_s=0.3)
+        address = await listen(app, stack, host="127.0.0.1", port=0, header_timeout_s=patience_s)
         session = await stack.enter_async_context(ClientSession(address))
         yield Client(session, URL(address), app[BUDGET])
 
@@ -173,7 +177,7 @@ async def raw_exchange(client: Client, request: bytes) -> bytes:
     reader, writer = await client.connect()
     writer.write(request)
     await writer.drain()
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), 10)
     writer.close()
     await writer.wait_closed()
     return answer

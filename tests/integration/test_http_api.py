@@ -36,7 +36,6 @@ LIMITS = Limits(
     recording_max_bytes=300_000,
     inflight_max_bytes=200_000,
     json_max_bytes=4096,
-    body_timeout_s=0.3,
 )
 
 Client = TestClient[Any, Any]

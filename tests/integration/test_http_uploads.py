@@ -43,12 +43,19 @@ async def client(doors: Doors, probe: Readying, tmp_path: Path) -> AsyncIterator
         yield opened
 
 
+@pytest_asyncio.fixture
+async def impatient(doors: Doors, probe: Readying, tmp_path: Path) -> AsyncIterator[Client]:
+    """A client of the same API, which waits 0.6 s for a sender."""
+    async with served_api(tmp_path / "impatient", doors, probe, patience_s=0.6) as opened:
+        yield opened
+
+
 async def test_a_stalled_recording_is_408_and_leaves_no_file(
-    client: Client, tmp_path: Path
+    impatient: Client, tmp_path: Path
 ) -> None:
     head = f"POST {RECORDING} HTTP/1.1\r\nHost: a\r\nX-API-Key: alice\r\n"
     body = "Content-Type: audio/wav\r\nContent-Length: 500\r\n\r\nRIFF"
-    answer = await raw_exchange(client, (head + body).encode())
+    answer = await raw_exchange(impatient, (head + body).encode())
     assert b" 408 " in answer.splitlines()[0]
     assert stored_files(tmp_path) == []
 
