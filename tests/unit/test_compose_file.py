@@ -1,0 +1,222 @@
+"""docker-compose.yml is well-formed, complete, and speaks of things that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from interview_agent.domain.roles import Role, parse_roles
+from interview_agent.settings import Settings, read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_DURATION = {"type": "string", "pattern": r"^\d+(ms|s|m)$"}
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_SERVICE: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["image", "restart"],
+    "properties": {
+        "image": {"type": "string", "pattern": r"^[a-z0-9][a-z0-9./_-]*(:[A-Za-z0-9._-]+)?$"},
+        "build": {"type": "string"},
+        "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
+        "init": {"type": "boolean"},
+        "cap_drop": _TEXTS,
+        "security_opt": _TEXTS,
+        "stop_grace_period": _DURATION,
+        "command": _TEXTS,
+        "ports": {
+            "type": "array",
+            "items": {"type": "string", "pattern": r"^[0-9.]+:\d+:\d+$"},
+            "uniqueItems": True,
+        },
+        "volumes": {
+            "type": "array",
+            "items": {"type": "string", "pattern": r"^[a-z][a-z0-9_-]*:/[^:]+$"},
+            "uniqueItems": True,
+        },
+        "environment": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Z][A-Z0-9_]*$"},
+            "additionalProperties": {"type": "string"},
+        },
+        "depends_on": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["condition"],
+                "properties": {
+                    "condition": {
+                        "enum": [
+                            "service_started",
+                            "service_healthy",
+                            "service_completed_successfully",
+                        ]
+                    }
+                },
+            },
+        },
+        "healthcheck": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["test"],
+            "properties": {
+                "test": {
+                    "type": "array",
+                    "minItems": 2,
+                    "prefixItems": [{"enum": ["CMD", "CMD-SHELL"]}],
+                    "items": {"type": "string"},
+                },
+                "interval": _DURATION,
+                "timeout": _DURATION,
+                "start_period": _DURATION,
+                "retries": {"type": "integer", "minimum": 1},
+            },
+        },
+    },
+}
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["services"],
+    "patternProperties": {"^x-": {}},
+    "properties": {
+        "name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$"},
+        "services": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[a-zA-Z0-9._-]+$"},
+            "additionalProperties": _SERVICE,
+        },
+        "volumes": {"type": "object", "additionalProperties": {"type": ["object", "null"]}},
+    },
+}
+"""The part of the Compose Specification that our file uses; a key outside it fails."""
+
+_REFERENCE = re.compile(r"\$\{(\w+)(?::(-|\?)((?:[^${}]|\$\{\w+\})*))?\}")
+
+
+def _interpolate(text: str, variables: dict[str, str]) -> str:
+    """Fill references as compose does: `:-` gives a default, `:?` demands a value."""
+
+    def fill(match: re.Match[str]) -> str:
+        name, kind, rest = match[1], match[2], match[3] or ""
+        if value := variables.get(name):
+            return value
+        if kind == "?":
+            raise KeyError(name)
+        return _interpolate(rest, variables)
+
+    return _REFERENCE.sub(fill, text)
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """The whole file, with its merge keys resolved."""
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def ours(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The services that are built from this repository."""
+    return {name: each for name, each in document["services"].items() if "build" in each}
+
+
+def test_the_file_keeps_to_the_schema(document: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+
+
+def test_three_roles_and_two_servers_are_started(
+    document: dict[str, Any], ours: dict[str, dict[str, Any]]
+) -> None:
+    assert set(ours) == {"api", "worker", "reconciliation"}
+    assert set(document["services"]) - set(ours) == {"postgres", "valkey"}
+
+
+def test_every_command_names_the_role_of_its_service(ours: dict[str, dict[str, Any]]) -> None:
+    for name, service in ours.items():
+        flag, role = service["command"]
+        assert flag == "--role"
+        assert parse_roles(role) == {Role(name)}
+
+
+def test_every_setting_can_be_given_and_every_name_is_a_setting(
+    ours: dict[str, dict[str, Any]],
+) -> None:
+    """CHUNKS_DIR alone is left out: the folder of the audio is the shared one."""
+    settings = {name.upper() for name in Settings.model_fields} - {"CHUNKS_DIR"}
+    for service in ours.values():
+        assert set(service["environment"]) == settings
+
+
+def test_with_two_secrets_given_each_role_gets_settings_fit_for_production(
+    ours: dict[str, dict[str, Any]],
+) -> None:
+    variables = {"API_KEYS": "k", "POSTGRES_PASSWORD": "p4"}
+    for service in ours.values():
+        environ = {
+            name: _interpolate(value, variables) for name, value in service["environment"].items()
+        }
+        settings = read_settings(environ)
+        assert settings.is_prod
+        assert settings.auth_mode == "api_key"
+        assert (settings.api_host, settings.api_port) == ("0.0.0.0", 8010)  # noqa: S104 - in a container
+        assert settings.storage_mode == "shared_fs"
+        assert settings.postgres_dsn is not None
+        dsn = settings.postgres_dsn.get_secret_value()
+        assert dsn == "postgresql://interview:p4@postgres:5432/interview"
+
+
+@pytest.mark.parametrize("secret", ["API_KEYS", "POSTGRES_PASSWORD"])
+def test_without_a_secret_compose_refuses_to_start(document: dict[str, Any], secret: str) -> None:
+    variables = {"API_KEYS": "k", "POSTGRES_PASSWORD": "p4"}
+    del variables[secret]
+    text = "\n".join(
+        value
+        for service in document["services"].values()
+        for value in service.get("environment", {}).values()
+    )
+    with pytest.raises(KeyError, match=secret):
+        _interpolate(text, variables)
+
+
+def test_every_service_and_volume_that_is_named_exists_and_is_used(
+    document: dict[str, Any],
+) -> None:
+    services = document["services"]
+    mounted = {
+        volume.partition(":")[0]
+        for service in services.values()
+        for volume in service.get("volumes", ())
+    }
+    assert mounted == set(document["volumes"])
+    for service in services.values():
+        for other, wish in service.get("depends_on", {}).items():
+            assert "healthcheck" in services[other]
+            assert wish == {"condition": "service_healthy"}
+
+
+def test_all_roles_see_the_same_audio(ours: dict[str, dict[str, Any]]) -> None:
+    for service in ours.values():
+        folder = service["environment"]["STORAGE_SHARED_FS_DIR"]
+        assert f"audio:{folder}" in service["volumes"]
+
+
+def test_only_the_api_is_reachable_and_only_from_this_machine(document: dict[str, Any]) -> None:
+    published = {
+        name: each["ports"] for name, each in document["services"].items() if "ports" in each
+    }
+    assert published == {"api": ["127.0.0.1:8010:8010"]}
+
+
+def test_a_stop_is_not_cut_short(ours: dict[str, dict[str, Any]]) -> None:
+    for service in ours.values():
+        grace_s = float(service["stop_grace_period"].removesuffix("s"))
+        assert grace_s > Settings().shutdown_grace_sec
