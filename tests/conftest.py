@@ -17,6 +17,8 @@ from interview_agent.adapters.postgres import Database, migrate, open_database
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytest_plugins = ["real_speech"]
+
 _numbers = count(1)
 
 

@@ -1,0 +1,92 @@
+"""The real model, real speech, and plain faster-whisper to compare with."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest_asyncio
+from faster_whisper.audio import decode_audio
+
+from interview_agent.adapters.whisper.model import WhisperSpeechModel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+ROOT = Path(__file__).parent.parent
+Track = npt.NDArray[np.int16]
+"""Mono samples at 16 kHz."""
+
+
+@pytest_asyncio.fixture(scope="session")
+async def speech_model() -> AsyncIterator[WhisperSpeechModel]:
+    """Whisper base, joined from its packages, with two threads."""
+    folder = Path(tempfile.mkdtemp(prefix="ia-model-"))
+    try:
+        model = await WhisperSpeechModel.load(size="base", data_dir=folder, threads=2)
+        yield model
+        await model.aclose()
+    finally:
+        shutil.rmtree(folder)
+
+
+def recording(name: str, channel: int | None = None) -> Track:
+    """Read a file of the tests or of the sample."""
+    path = next(
+        p for p in (ROOT / "tests/data" / name, ROOT / "config/sample" / name) if p.exists()
+    )
+    sound = decode_audio(str(path), split_stereo=channel is not None)
+    mono = sound if channel is None else sound[channel]
+    return np.round(mono * 32768).clip(-32768, 32767).astype(np.int16)
+
+
+def silence(seconds: float) -> Track:
+    """Digital silence."""
+    return np.zeros(int(seconds * 16000), np.int16)
+
+
+def plain_words(
+    model: WhisperSpeechModel, track: Track, language: str | None
+) -> list[tuple[str, float, float]]:
+    """Return what plain faster-whisper hears in the whole recording: word, start, end."""
+    segments, _ = (
+        model.__dict__["_reader"]
+        .__dict__["_whisper"]
+        .transcribe(
+            track.astype(np.float32) / 32768,
+            language=language,
+            beam_size=1,
+            vad_filter=True,
+            word_timestamps=True,
+        )
+    )
+    return normal([(w.word, w.start, w.end) for s in segments for w in s.words])
+
+
+def normal(words: Sequence[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
+    """Return the words in small letters, without punctuation, ё as е."""
+    return [
+        (part, start, end)
+        for text, start, end in words
+        for part in re.sub(r"[^\w\s]", "", text.lower().replace("ё", "е")).split()
+    ]
+
+
+def edits(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return the least number of insertions, deletions and substitutions."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1]
+
+
+def heard_words(segments: Sequence[Any]) -> list[tuple[str, float, float]]:
+    """Return the words of our segments in the same form."""
+    return normal([(w.text, w.start_s, w.end_s) for s in segments for w in s.words])
