@@ -243,6 +243,7 @@ async def _transcriber(
         threads=settings.whisper_threads,
     )
     decoder = ChildDecoder(settings.decode_max_children, settings.decode_max_sec)
+    stack.push_async_callback(decoder.aclose)
     transcriber = TrackTranscriber(
         blobs,
         decoder,

@@ -155,7 +155,7 @@ class Settings(BaseModel):
         21_600.0, gt=0, description="Longest audio that one stream may decode to, in seconds."
     )
     decode_max_children: int = Field(
-        8, ge=1, le=256, description="Decoder processes that live at once."
+        64, ge=2, le=1024, description="Streams that are decoded at once, a process each."
     )
 
     delivery_provider: Literal["email"] = Field("email", description="How reports are delivered.")

@@ -151,8 +151,9 @@ class LocalFsBlobStore:
         return self._base_dir.joinpath(*parts)
 
     def _make_folder(self, folder: Path) -> None:
+        # The base itself is never made here: a share that is not mounted must not be written to.
         missing = []
-        while not folder.is_dir():
+        while folder != self._base_dir and not folder.is_dir():
             missing.append(folder)
             folder = folder.parent
         for each in reversed(missing):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from interview_agent.domain.errors import QueueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from interview_agent.domain.route import Stage
 
@@ -22,7 +24,7 @@ _OUTGOING = 1_000
 
 _PUBLISH_TIMEOUT_S = 0.2
 _PAUSE_AFTER_FAILURE_S = 1.0
-_BLOCK_MS = 2_000
+_BLOCK_MS = 1_000
 _READ_TIMEOUT_S = 5.0
 _RECLAIM_EVERY_S = 30.0
 _RECLAIM_IDLE_MS = 60_000
@@ -30,6 +32,19 @@ _CONSUMER_IDLE_MS = 3_600_000
 _DEAD_LETTERS_KEPT = 10_000
 
 _FAULTS = (RedisError, OSError, asyncio.TimeoutError)
+
+
+async def _to_the_end(call: Awaitable[_T]) -> _T:
+    """Await a call to its end even when cancelled: redis-py 8 may swallow a cancellation.
+
+    Every call is bounded by the time-outs of its connection.
+    """
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 def _streams(reply: Any) -> list[tuple[str, list[tuple[str, Any]]]]:
@@ -40,6 +55,8 @@ def _streams(reply: Any) -> list[tuple[str, list[tuple[str, Any]]]]:
 
 
 log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
 
 Message = tuple[str, dict[Any, Any], int]
 
@@ -57,12 +74,16 @@ class ValkeyWakeQueue:
         on_failure: Callable[[], None],
     ) -> None:
         self._publisher = Redis.from_url(
-            url, socket_timeout=_PUBLISH_TIMEOUT_S, socket_connect_timeout=_PUBLISH_TIMEOUT_S
+            url,
+            socket_timeout=_PUBLISH_TIMEOUT_S,
+            socket_connect_timeout=_PUBLISH_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
         )
         self._reader = Redis.from_url(
             url,
             socket_timeout=_READ_TIMEOUT_S,
             socket_connect_timeout=_READ_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
             decode_responses=True,
         )
         self._stages = tuple(stages)
@@ -99,7 +120,7 @@ class ValkeyWakeQueue:
     async def ping(self) -> None:
         """Ask the server for a sign of life. Raises `QueueError`."""
         try:
-            await self._publisher.ping()
+            await _to_the_end(self._publisher.ping())
         except _FAULTS as error:
             raise QueueError(details={"cause": type(error).__name__}) from error
 
@@ -108,9 +129,8 @@ class ValkeyWakeQueue:
         while True:
             stream, fields, kept = await self._outgoing.get()
             try:
-                await asyncio.wait_for(
-                    self._publisher.xadd(stream, fields, maxlen=kept, approximate=True),
-                    _PUBLISH_TIMEOUT_S,
+                await _to_the_end(
+                    self._publisher.xadd(stream, fields, maxlen=kept, approximate=True)
                 )
             except _FAULTS as error:
                 self._on_failure()
@@ -123,10 +143,10 @@ class ValkeyWakeQueue:
         while True:
             try:
                 if time.monotonic() - reclaimed_at > _RECLAIM_EVERY_S:
-                    await self._make_group(stage)
-                    await self._reclaim(stage)
+                    await _to_the_end(self._make_group(stage))
+                    await _to_the_end(self._reclaim(stage))
                     reclaimed_at = time.monotonic()
-                await self._read(stage)
+                await _to_the_end(self._read(stage))
             except _FAULTS as error:
                 # An emptied server has lost the group; it is made again on the next turn.
                 reclaimed_at = float("-inf")

@@ -1,0 +1,118 @@
+"""Audio as files, on a real disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from interview_agent.adapters.local_fs import TEMPORARY_PREFIX, LocalFsBlobStore
+from interview_agent.domain.errors import NotFound, StorageError, TooLarge
+
+
+@pytest_asyncio.fixture
+async def blobs(tmp_path: Path) -> AsyncIterator[LocalFsBlobStore]:
+    store = LocalFsBlobStore(tmp_path / "chunks")
+    await store.prepare()
+    yield store
+    await store.aclose()
+
+
+async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def keys(store: LocalFsBlobStore) -> list[str]:
+    return sorted([key async for key, _ in store.scan()])
+
+
+async def test_a_blob_is_read_as_it_was_written_and_only_by_us(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    await blobs.put("meetings/m/main/1.bin", b"sound")
+    with await blobs.open("meetings/m/main/1.bin") as file:
+        assert file.read() == b"sound"
+        assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600
+    assert (tmp_path / "chunks").stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_stream_is_named_by_its_digest(blobs: LocalFsBlobStore) -> None:
+    facts = await blobs.put_stream("meetings/m/main/0", pieces(b"a" * 70_000, b"b"), max_bytes=10**6)
+    digest = hashlib.sha256(b"a" * 70_000 + b"b").hexdigest()
+    assert (facts.sha256, facts.size_bytes) == (digest, 70_001)
+    assert await keys(blobs) == [f"meetings/m/main/0-{digest[:32]}.bin"] == [facts.key]
+
+
+async def test_a_stream_that_breaks_off_or_is_too_long_leaves_nothing(
+    blobs: LocalFsBlobStore,
+) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"a"
+        raise ConnectionResetError
+
+    with pytest.raises(StorageError):
+        await blobs.put_stream("meetings/m/main/0", broken(), max_bytes=10)
+    with pytest.raises(TooLarge):
+        await blobs.put_stream("meetings/m/main/0", pieces(b"abc", b"def"), max_bytes=5)
+    assert await keys(blobs) == []
+
+
+@pytest.mark.parametrize("key", ["../x", "meetings/../../x", "/etc/x", "meetings//x", "a\0b", ""])
+async def test_a_key_never_leaves_the_folder(blobs: LocalFsBlobStore, key: str) -> None:
+    with pytest.raises(StorageError):
+        await blobs.put(key, b"x")
+
+
+async def test_a_full_disk_is_said_and_nothing_half_written_stays(tmp_path: Path) -> None:
+    store = LocalFsBlobStore(tmp_path / "chunks")
+    await store.prepare()
+    await store.put("meetings/m/main/0.bin", b"x")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(StorageError):
+            await store.put("meetings/m/main/1.bin", b"x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert await keys(store) == ["meetings/m/main/0.bin"]
+    await store.put("meetings/m/main/1.bin", b"x" * 100_000)
+    await store.aclose()
+
+
+async def test_a_lost_blob_is_told_from_a_lost_store(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    await blobs.put("meetings/m/main/0.bin", b"x")
+    with pytest.raises(NotFound):
+        await blobs.open("meetings/m/main/1.bin")
+    (tmp_path / "chunks").rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageError):
+        await blobs.open("meetings/m/main/0.bin")
+    with pytest.raises(StorageError):
+        await blobs.check()
+
+
+async def test_deleting_removes_empty_folders_and_counts_what_was_there(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    await blobs.put("meetings/m/main/0.bin", b"x")
+    await blobs.put("meetings/n/main/0.bin", b"x")
+    assert await blobs.delete(["meetings/m/main/0.bin", "meetings/m/main/9.bin"]) == 1
+    assert not (tmp_path / "chunks" / "meetings" / "m").exists()
+    assert await keys(blobs) == ["meetings/n/main/0.bin"]
+
+
+async def test_a_left_over_temporary_file_is_seen_by_the_scan(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    await blobs.put("meetings/m/main/0.bin", b"x")
+    left = tmp_path / "chunks" / "meetings" / "m" / "main" / f"{TEMPORARY_PREFIX}1"
+    left.write_bytes(b"half")
+    assert f"meetings/m/main/{TEMPORARY_PREFIX}1" in await keys(blobs)
+    await blobs.check()
