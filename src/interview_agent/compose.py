@@ -189,6 +189,8 @@ async def _addresses(service: Service, stack: AsyncExitStack) -> _Addresses:
         return _Addresses(given[0] or "", given[1] or "")
     embedded = EmbeddedStack(
         settings.data_dir,
+        postgres=settings.embedded_postgres,
+        valkey=settings.embedded_redis,
         on_child_exit=lambda child, _: service.metrics.count(EMBEDDED_EXITS, child=child),
     )
     stack.push_async_callback(embedded.stop)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
-from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
 from interview_agent.adapters.local_fs import TEMPORARY_PREFIX, LocalFsBlobStore
 from interview_agent.domain.errors import NotFound, StorageError, TooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
 
 @pytest_asyncio.fixture
@@ -43,7 +46,9 @@ async def test_a_blob_is_read_as_it_was_written_and_only_by_us(
 
 
 async def test_a_stream_is_named_by_its_digest(blobs: LocalFsBlobStore) -> None:
-    facts = await blobs.put_stream("meetings/m/main/0", pieces(b"a" * 70_000, b"b"), max_bytes=10**6)
+    facts = await blobs.put_stream(
+        "meetings/m/main/0", pieces(b"a" * 70_000, b"b"), max_bytes=70_001
+    )
     digest = hashlib.sha256(b"a" * 70_000 + b"b").hexdigest()
     assert (facts.sha256, facts.size_bytes) == (digest, 70_001)
     assert await keys(blobs) == [f"meetings/m/main/0-{digest[:32]}.bin"] == [facts.key]

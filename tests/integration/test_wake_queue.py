@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from interview_agent.adapters.embedded import EmbeddedAddresses
 from interview_agent.adapters.valkey import ValkeyWakeQueue
 from interview_agent.domain.route import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from interview_agent.adapters.embedded import EmbeddedAddresses
 
 
 @pytest_asyncio.fixture

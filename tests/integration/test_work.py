@@ -125,7 +125,11 @@ async def test_a_meeting_goes_through_every_stage_once(bench: Bench) -> None:
     enhancer = await bench.claim(Stage.ENHANCER)
     waiting = await bench.records.unenhanced(enhancer, 10)
     await bench.records.commit_enhanced(
-        enhancer, [EnhancedText(each.segment_id, 1, each.raw_text + ".", ()) for each in waiting]
+        enhancer,
+        [
+            EnhancedText(each.segment.segment_id, 1, each.segment.raw_text + ".", ())
+            for each in waiting
+        ],
     )
     assert await bench.work.complete(enhancer) == (), "the other track is not heard yet"
     second = await bench.claim(Stage.STT)
@@ -162,6 +166,37 @@ async def test_revisions_keep_ids_and_number_every_change_without_a_gap(bench: B
         events = await connection.fetch("SELECT event FROM segments ORDER BY event")
     assert [row["event"] for row in events] == [1, 4, 5]
     assert (await bench.archive.meeting("m1")).meeting.event == 5
+
+
+async def test_a_new_neighbour_makes_a_segment_be_enhanced_again(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    stt = await bench.claim(Stage.STT)
+    await bench.records.commit_progress(stt, progress("a product that people"))
+    (plain,) = await bench.records.unenhanced(stt, 10)
+    assert (plain.previous_raw_text, plain.next_raw_text) == ("", "")
+    done = EnhancedText(plain.segment.segment_id, 1, "A product that people.", ())
+    await bench.records.commit_enhanced(stt, [done])
+    assert await bench.records.unenhanced(stt, 10) == []
+    await bench.records.commit_progress(stt, progress("use every day", keep=1))
+    first, second = await bench.records.unenhanced(stt, 10)
+    assert {first.next_raw_text, second.previous_raw_text} == {
+        "use every day",
+        "a product that people",
+    }
+
+
+async def test_an_enhanced_text_of_an_older_revision_is_passed_over_without_a_gap(
+    bench: Bench,
+) -> None:
+    await bench.intake.accept(chunk(0))
+    stt = await bench.claim(Stage.STT)
+    await bench.records.commit_progress(stt, progress("one"))
+    (segment,) = await bench.archive.segments("m1")
+    await bench.records.commit_progress(stt, progress("two"))
+    await bench.records.commit_enhanced(stt, [EnhancedText(segment.segment_id, 1, "One.", ())])
+    (now,) = await bench.archive.segments("m1")
+    assert (now.text, now.event) == ("two", 2)
+    assert (await bench.archive.meeting("m1")).meeting.event == 2
 
 
 async def test_chunks_become_done_or_failed_with_the_step_that_heard_them(bench: Bench) -> None:

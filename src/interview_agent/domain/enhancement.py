@@ -46,8 +46,28 @@ class Enhanced:
     quality: float
 
 
-def enhance(raw_text: str, language: str | None) -> Enhanced:
+def runs_on(raw_text: str, next_raw_text: str) -> bool:
+    """Whether a sentence that begins in one segment goes on in the next one of its track.
+
+    It does when the first has no mark at its end and the second begins with a plain word in lower
+    case: a recogniser that begins a sentence writes a capital.
+    """
+    body = raw_text.rstrip().rstrip(CLOSERS)
+    if not body or body[-1] in TERMINATORS + ":":
+        return False
+    following = next((token for token in tokenize(next_raw_text) if token.word), None)
+    if following is None or following.lead.strip(OPENERS + "-–—"):
+        return False
+    return _PLAIN_WORD.fullmatch(following.word) is not None and following.word.islower()
+
+
+def enhance(
+    raw_text: str, language: str | None, *, opens: bool = True, closes: bool = True
+) -> Enhanced:
     """Return `raw_text` without fillers, with single spaces, sentence case and a final full stop.
+
+    `opens` and `closes` say whether a sentence begins with the text and ends with it; in between,
+    neither a capital nor a full stop is added there.
 
     `language` is a code such as `ru` or `en-US`; fillers are known for Russian and English, any
     other language and None gets the other three rules. Enhancing the result changes nothing.
@@ -58,10 +78,10 @@ def enhance(raw_text: str, language: str | None) -> Enhanced:
     lexicon = LEXICONS.get(code)
     if lexicon is not None:
         draft.edit(FILLER_CLEANUP, dict.fromkeys(filler_offsets(draft.text, lexicon), ""))
-    draft.edit(CASING, _capitals(draft.text, code))
+    draft.edit(CASING, _capitals(draft.text, code, opening=opens))
     changes = draft.changes()
     text = draft.text
-    if _needs_full_stop(text):
+    if closes and _needs_full_stop(text):
         changes.append(Change(FINAL_PUNCT, "", ".", len(raw_text)))
         text += "."
     return Enhanced(text, tuple(changes), _quality(raw_text, text))
@@ -118,10 +138,9 @@ def _normalize_whitespace(draft: _Draft) -> None:
     draft.edit(WHITESPACE_NORMALIZE, hanging)
 
 
-def _capitals(text: str, code: str) -> dict[int, str]:
+def _capitals(text: str, code: str, *, opening: bool) -> dict[int, str]:
     """Return the capital letters that sentence starts lack, by their offsets in `text`."""
     edits = {}
-    opening = True
     for token in tokenize(text):
         if opening and token.word:
             capital = _capital(token, code)

@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from interview_agent.domain.enhancement import enhance
+from interview_agent.domain.enhancement import enhance, runs_on
 from interview_agent.domain.route import Stage
-from interview_agent.ports.stage_records import EnhancedText, StageRecords
+from interview_agent.ports.stage_records import EnhancedText, PlainSegment, StageRecords
 from interview_agent.ports.work import Claim, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from interview_agent.domain.transcript import Segment
 
 _BATCH = 200
 
 
-def _enhance_all(segments: Sequence[Segment]) -> list[EnhancedText]:
+def _enhance_all(plain: Sequence[PlainSegment]) -> list[EnhancedText]:
     texts = []
-    for segment in segments:
-        enhanced = enhance(segment.raw_text, segment.language)
+    for each in plain:
+        segment = each.segment
+        enhanced = enhance(
+            segment.raw_text,
+            segment.language,
+            opens=not runs_on(each.previous_raw_text, segment.raw_text),
+            closes=not runs_on(segment.raw_text, each.next_raw_text),
+        )
         texts.append(
             EnhancedText(segment.segment_id, segment.revision, enhanced.text, enhanced.changes)
         )
@@ -37,9 +42,9 @@ class EnhancerStage:
         self._records = records
 
     async def run(self, claim: Claim, alive: Callable[[], None]) -> Outcome:
-        """Enhance every segment whose current revision has not been."""
-        while segments := await self._records.unenhanced(claim, _BATCH):
-            texts = await asyncio.to_thread(_enhance_all, segments)
+        """Enhance every segment that changed, in the light of its neighbours."""
+        while plain := await self._records.unenhanced(claim, _BATCH):
+            texts = await asyncio.to_thread(_enhance_all, plain)
             await self._records.commit_enhanced(claim, texts)
             alive()
         return Outcome()

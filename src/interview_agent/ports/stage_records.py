@@ -27,6 +27,15 @@ class TrackRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainSegment:
+    """A segment to enhance, with the raw text before and after it on its track, empty at an end."""
+
+    segment: Segment
+    previous_raw_text: str
+    next_raw_text: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnhancedText:
     """The enhanced form of one revision of a segment."""
 
@@ -71,8 +80,8 @@ class StageRecords(Protocol):
         """Mark the first undone chunk of the track failed; return its number, None if none."""
         ...
 
-    async def unenhanced(self, claim: Claim, limit: int) -> list[Segment]:
-        """Return segments whose current revision has no enhanced text yet."""
+    async def unenhanced(self, claim: Claim, limit: int) -> list[PlainSegment]:
+        """Return segments that changed, or whose neighbour did, since they were enhanced."""
         ...
 
     async def commit_enhanced(self, claim: Claim, texts: Sequence[EnhancedText]) -> None:

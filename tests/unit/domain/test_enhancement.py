@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from interview_agent.domain.enhancement import enhance
+from interview_agent.domain.enhancement import enhance, runs_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -245,3 +245,27 @@ def test_time_is_linear_on_hostile_text(unit: str) -> None:
     started = time.perf_counter()
     enhance(raw, "ru")
     assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("raw", "following", "expected"),
+    [
+        ("a product that people", "use every day.", True),
+        ("продукт, которым люди", "пользуются каждый день", True),
+        ("That is all.", "and so on", False),
+        ("I use open source models", "Python is one", False),
+        ("mock_transcript bytes=15", "mock_transcript bytes=16", False),
+        ("so we used", "iPhone only", False),
+        ("the end", "", False),
+        ("", "use", False),
+    ],
+)
+def test_a_sentence_runs_on_only_into_a_plain_lower_case_word(
+    raw: str, following: str, expected: bool
+) -> None:
+    assert runs_on(raw, following) is expected
+
+
+def test_nothing_is_added_where_a_sentence_runs_on() -> None:
+    assert enhance("a product that people", "en", closes=False).text == "A product that people"
+    assert enhance("use every day", "en", opens=False).text == "use every day."

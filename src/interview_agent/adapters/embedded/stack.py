@@ -35,14 +35,14 @@ STEADY_AFTER_S = 60.0
 
 @dataclass(frozen=True)
 class EmbeddedAddresses:
-    """Where the servers are.
+    """Where the servers are, None for one that is not embedded.
 
     The first two hold the password and are good only inside the process that started them;
     `socket_dir` is for people with psql, as root or as the user the servers run as.
     """
 
-    postgres_dsn: str = field(repr=False)
-    redis_url: str = field(repr=False)
+    postgres_dsn: str | None = field(repr=False)
+    redis_url: str | None = field(repr=False)
     socket_dir: Path
 
 
@@ -61,13 +61,20 @@ class _Server(Protocol):
 class EmbeddedStack:
     """PostgreSQL and Valkey below a folder, as children that die with this process.
 
-    `on_child_exit` is told the name and exit code of a child that ended by itself.
+    `postgres` and `valkey` say which of the two to run. `on_child_exit` is told the name and exit
+    code of a child that ended by itself.
     """
 
     def __init__(
-        self, data_dir: Path, *, on_child_exit: Callable[[str, int], None] | None = None
+        self,
+        data_dir: Path,
+        *,
+        postgres: bool = True,
+        valkey: bool = True,
+        on_child_exit: Callable[[str, int], None] | None = None,
     ) -> None:
         self._data_dir = data_dir
+        self._wanted = {"postgres": postgres, "valkey": valkey}
         self._on_child_exit = on_child_exit
         self._folder: StateFolder | None = None
         self._binaries: ServerBinaries | None = None
@@ -126,7 +133,8 @@ class EmbeddedStack:
         """Which children run, by name."""
         return {
             name: name in self._children and self._children[name].alive
-            for name in ("postgres", "valkey")
+            for name, wanted in self._wanted.items()
+            if wanted
         }
 
     async def _open(self) -> EmbeddedAddresses:
@@ -151,8 +159,13 @@ class EmbeddedStack:
             binaries, folder, identity, sockets_fd=sockets_fd, password=password
         )
         valkey = ValkeyServer(binaries, folder, identity, sockets_fd=sockets_fd, password=password)
-        self._servers = [postgres, valkey]
-        return EmbeddedAddresses(postgres.dsn, valkey.url, folder.path / SOCKETS)
+        servers: list[_Server] = [postgres, valkey]
+        self._servers = [server for server in servers if self._wanted[server.name]]
+        return EmbeddedAddresses(
+            postgres.dsn if self._wanted["postgres"] else None,
+            valkey.url if self._wanted["valkey"] else None,
+            folder.path / SOCKETS,
+        )
 
     async def _launch(self, server: _Server) -> None:
         """Start one server and wait until it answers; ends it again when it does not."""

@@ -21,6 +21,7 @@ from interview_agent.ports.archive import TrackView
 from interview_agent.ports.stage_records import (
     EnhancedText,
     MeetingRecord,
+    PlainSegment,
     ReportRecord,
     TrackRecord,
 )
@@ -162,33 +163,54 @@ class PostgresStageRecords:
                 )
         return seq
 
-    async def unenhanced(self, claim: Claim, limit: int) -> list[Segment]:
+    async def unenhanced(self, claim: Claim, limit: int) -> list[PlainSegment]:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                f"SELECT {SEGMENT_COLUMNS} FROM segments WHERE meeting_id = $1"
-                " AND enhanced_revision < revision AND NOT retracted ORDER BY event LIMIT $2",
+                f"SELECT {SEGMENT_COLUMNS}, coalesce(previous, '') AS previous,"
+                " coalesce(next, '') AS next FROM (SELECT *,"
+                " lag(raw_text) OVER track_order AS previous,"
+                " lead(raw_text) OVER track_order AS next"
+                " FROM segments WHERE meeting_id = $1 AND NOT retracted"
+                " WINDOW track_order AS (PARTITION BY track ORDER BY ordinal)) AS transcript"
+                " WHERE enhanced_revision < revision ORDER BY event LIMIT $2",
                 claim.meeting_id,
                 limit,
             )
-        return [segment_of(row) for row in rows]
+        return [PlainSegment(segment_of(row), row["previous"], row["next"]) for row in rows]
 
     async def commit_enhanced(self, claim: Claim, texts: Sequence[EnhancedText]) -> None:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
-            event = await self._take_events(connection, claim.meeting_id, len(texts))
+            rows = await connection.fetch(
+                "SELECT segment_id, revision, text FROM segments"
+                " WHERE meeting_id = $1 AND segment_id = ANY($2) AND NOT retracted",
+                claim.meeting_id,
+                [text.segment_id for text in texts],
+            )
+            stored = {(row["segment_id"], row["revision"]): row["text"] for row in rows}
+            current = [text for text in texts if (text.segment_id, text.revision) in stored]
+            changed = [
+                text for text in current if stored[text.segment_id, text.revision] != text.text
+            ]
+            await connection.execute(
+                "UPDATE segments SET enhanced_revision = revision"
+                " WHERE meeting_id = $1 AND segment_id = ANY($2)",
+                claim.meeting_id,
+                [text.segment_id for text in current],
+            )
+            event = await self._take_events(connection, claim.meeting_id, len(changed))
             await connection.executemany(
-                "UPDATE segments SET text = $4, changes = $5, enhanced_revision = $3, event = $6"
-                " WHERE meeting_id = $1 AND segment_id = $2 AND revision = $3",
+                "UPDATE segments SET text = $3, changes = $4, event = $5"
+                " WHERE meeting_id = $1 AND segment_id = $2",
                 [
                     (
                         claim.meeting_id,
                         text.segment_id,
-                        text.revision,
                         text.text,
                         [change_json(change) for change in text.changes],
                         event + offset,
                     )
-                    for offset, text in enumerate(texts, start=1)
+                    for offset, text in enumerate(changed, start=1)
                 ],
             )
 
@@ -330,6 +352,15 @@ class PostgresStageRecords:
         for ordinal, revision in enumerate(plan.revisions, start=progress.keep):
             event += revision.changed
             await self._store_segment(connection, claim, ordinal, revision, event)
+        if changes:
+            # How a segment begins and ends is read from its neighbours as well.
+            await connection.execute(
+                "UPDATE segments SET enhanced_revision = 0 WHERE meeting_id = $1 AND track = $2"
+                " AND NOT retracted AND ordinal >= $3",
+                claim.meeting_id,
+                claim.track,
+                progress.keep - 1,
+            )
         return changes
 
     @staticmethod
