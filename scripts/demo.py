@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from interview_agent.domain.report_text import format_report
+from interview_agent.domain.analytics.report_text import format_report
 from interview_agent.settings import Settings
 
 if TYPE_CHECKING:

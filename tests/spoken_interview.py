@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from interview_agent.domain.reading import InterviewSession
+from interview_agent.domain.analytics.reading import InterviewSession
 from interview_agent.domain.transcript import Segment, Word
 
 SLOT_S = 0.5

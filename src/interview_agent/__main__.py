@@ -12,8 +12,8 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from interview_agent import __version__
+from interview_agent.domain.analytics.metrics_file import measure_words_file
 from interview_agent.domain.errors import AgentError, ValidationFailed
-from interview_agent.domain.metrics_file import measure_words_file
 from interview_agent.domain.roles import Role, parse_roles
 from interview_agent.runtime.logs import configure_logs
 from interview_agent.runtime.supervise import supervise

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from interview_agent.domain.analytics.reading import InterviewSession
+from interview_agent.domain.analytics.report import build_report
 from interview_agent.domain.meeting import gaps_between, roles_by_speaker, speaker_of
-from interview_agent.domain.reading import InterviewSession
-from interview_agent.domain.report import build_report
 from interview_agent.domain.route import Stage
 from interview_agent.ports.work import Claim, Outcome
 

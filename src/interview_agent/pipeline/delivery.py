@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.domain.pii import mask
-from interview_agent.domain.report_text import format_report
+from interview_agent.domain.analytics.report_text import format_report
+from interview_agent.domain.pii.masking import mask
 from interview_agent.domain.route import Stage
 from interview_agent.ports.work import Claim, Outcome
 

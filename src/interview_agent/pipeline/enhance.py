@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from interview_agent.domain.enhancement import enhance, runs_on
 from interview_agent.domain.route import Stage
+from interview_agent.domain.text.enhancement import enhance, runs_on
 from interview_agent.ports.stage_records import EnhancedText, PlainSegment, StageRecords
 from interview_agent.ports.work import Claim, Outcome
 

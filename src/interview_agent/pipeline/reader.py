@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.domain.disclosure import masked_segment
 from interview_agent.domain.errors import NotFound, ValidationFailed
 from interview_agent.domain.ids import check_name
 from interview_agent.domain.meeting import (
@@ -28,7 +27,8 @@ from interview_agent.domain.meeting import (
     roles_by_speaker,
     speaker_of,
 )
-from interview_agent.domain.pii import mask, mask_tree
+from interview_agent.domain.pii.disclosure import masked_segment
+from interview_agent.domain.pii.masking import mask, mask_tree
 from interview_agent.domain.route import Stage
 
 if TYPE_CHECKING:

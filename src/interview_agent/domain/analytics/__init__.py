@@ -1,0 +1,1 @@
+"""What a report computes: stretches, turns, figures, questions, quotes."""

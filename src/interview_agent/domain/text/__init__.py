@@ -1,0 +1,1 @@
+"""Readable text from recognised text."""
