@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from interview_agent.domain.errors import BadAudio, StorageError
+from interview_agent.domain.errors import BadAudio, NotFound, StorageError
 from interview_agent.ports.audio import AudioStream, Samples
 from interview_agent.ports.speech import (
     FRAME,
@@ -86,7 +86,10 @@ class CountingModel(SpeechModel):
 
 @dataclass
 class MemoryBlobs:
-    """Blobs as temporary files, with a count of how often each was opened."""
+    """Blobs as temporary files, with a count of how often each was opened.
+
+    Without any blob the store is down.
+    """
 
     blobs: dict[str, bytes] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
@@ -97,8 +100,10 @@ class MemoryBlobs:
 
     async def open(self, key: str) -> BinaryIO:
         """Open the bytes as a real file."""
-        if key not in self.blobs:
+        if not self.blobs:
             raise StorageError
+        if key not in self.blobs:
+            raise NotFound
         self.opened.append(key)
         file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         file.write(self.blobs[key])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from interview_agent.domain.audio_format import HEAD_BYTES, sniff, starts_stream
-from interview_agent.domain.errors import BadAudio
+from interview_agent.domain.errors import BadAudio, NotFound
 from interview_agent.ports.transcriber import AudioPart, FailedPart
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ CRASHES = frozenset({"crashed", "timeout", "out_of_memory"})
 """Reasons that may be the decoder's fault and not the part's; worth one more try."""
 
 NO_HEADER = "no_stream_header"
+BLOB_MISSING = "blob_missing"
 
 # Streams of frames that can be entered anywhere, so that the first part needs no header.
 SELF_FRAMED = frozenset({"mp3", "aac"})
@@ -140,8 +141,12 @@ class TrackAudio:
         await self._drop_stream()
 
     async def _play(self, part: AudioPart) -> AsyncGenerator[Block]:
-        with await self._blobs.open(part.blob_key) as file:
-            head = await asyncio.to_thread(_head, file)
+        try:
+            with await self._open_blob(part) as file:
+                head = await asyncio.to_thread(_head, file)
+        except BadAudio as error:
+            self._reject(part, _reason(error))
+            return
         begins, was_live = self._begins(part, head), bool(self._stream_parts)
         known = self._known_breaks.get(part.seq)
         if not begins and not self._continues(part) and known is None:
@@ -213,11 +218,18 @@ class TrackAudio:
                 yield fresh
 
     async def _feed(self, stream: AudioStream, part: AudioPart) -> AsyncIterator[Samples]:
-        with await self._blobs.open(part.blob_key) as file:
+        with await self._open_blob(part) as file:
             async for samples in stream.feed(file):
                 fresh = self._unsaid(samples)
                 if fresh.size:
                     yield fresh
+
+    async def _open_blob(self, part: AudioPart) -> BinaryIO:
+        try:
+            return await self._blobs.open(part.blob_key)
+        except NotFound as error:
+            message = "The stored audio of this chunk is gone."
+            raise BadAudio(message, details={"reason": BLOB_MISSING}) from error
 
     def _unsaid(self, samples: Samples) -> Samples:
         said = min(self._skip, samples.size)

@@ -124,3 +124,13 @@ async def test_samples_come_unchanged() -> None:
         blocks.append(block.samples)
     expected = np.frombuffer(ONE + TWO, "<i2").astype(np.float32) / 32768
     assert np.array_equal(np.concatenate(blocks), expected)
+
+
+async def test_a_part_whose_bytes_are_gone_fails_and_its_neighbours_are_heard() -> None:
+    """Only a store that is down as a whole stops a track."""
+    blobs = MemoryBlobs()
+    parts = await store(blobs, [ONE, TWO, THREE])
+    del blobs.blobs[parts[1].blob_key]
+    audio = opened(blobs, parts)
+    assert await played(audio) == {0: 16000, 2: 16000}
+    assert reasons(audio) == {1: "blob_missing"}
