@@ -63,8 +63,7 @@ async def _serve(settings: Settings, roles: frozenset[Role]) -> int:
                 await opening
             return 0
         service = opening.result()
-        address = service.api_url or service.probe_url
-        print(f"Interview Agent is ready at {address}", flush=True)
+        print(f"Interview Agent is ready at {service.address}", flush=True)
         work = asyncio.ensure_future(supervise(service.loops, service.metrics))
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
         service.drain()

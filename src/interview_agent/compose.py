@@ -8,9 +8,9 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ from interview_agent.adapters.postgres import (
 from interview_agent.adapters.smtp import SmtpMailer, SmtpServer
 from interview_agent.adapters.valkey import ValkeyWakeQueue
 from interview_agent.adapters.whisper.model import WhisperSpeechModel
-from interview_agent.domain.errors import AgentError, DatabaseError, StartupError
+from interview_agent.domain.errors import DatabaseError, StartupError
 from interview_agent.domain.roles import Role, serves_api, stages_of, sweeps
 from interview_agent.domain.route import Stage
 from interview_agent.metrics import (
@@ -54,11 +54,12 @@ from interview_agent.pipeline.retention import RetentionStage
 from interview_agent.pipeline.stt import SpeechStage
 from interview_agent.runtime import upkeep
 from interview_agent.runtime.loop import StageLoop
+from interview_agent.runtime.service import Service
 from interview_agent.stt.track_transcriber import TrackTranscriber
 from interview_agent.web.app import build_app, build_probe_app
 from interview_agent.web.auth import ApiKeys, Authenticator, OpenDoor
 from interview_agent.web.listen import listen
-from interview_agent.web.parts import Limits, ProbeParts, Readiness, WebParts
+from interview_agent.web.parts import Limits, Probe, ProbeParts, Readiness, WebParts
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -75,54 +76,6 @@ _OTHER_STAGES_CONCURRENCY = 2
 log = structlog.get_logger(__name__)
 
 Loop = Callable[[], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class Service:
-    """A composed service: its loops, and how to make it stop taking work."""
-
-    settings: Settings
-    roles: frozenset[Role]
-    metrics: Metrics
-    loops: dict[str, Loop] = field(default_factory=dict)
-    stage_loops: list[StageLoop] = field(default_factory=list)
-    checks: dict[str, Callable[[], Awaitable[bool]]] = field(default_factory=dict)
-    api_url: str | None = None
-    probe_url: str | None = None
-    draining: bool = False
-
-    async def readiness(self) -> Mapping[str, bool]:
-        """Ask everything that this process needs whether it can be used now."""
-
-        async def ask(check: Callable[[], Awaitable[bool]]) -> bool:
-            try:
-                return await asyncio.wait_for(check(), _PROBE_TIMEOUT_S)
-            except (AgentError, TimeoutError):
-                return False
-
-        names = list(self.checks)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(ask(self.checks[name])) for name in names]
-        answers = {name: task.result() for name, task in zip(names, tasks, strict=True)}
-        return {**answers, "not_draining": not self.draining}
-
-    async def probe(self) -> Readiness:
-        """Say whether this process can do its work, naming what is missing by codes."""
-        failed = [name for name, fine in (await self.readiness()).items() if not fine]
-        return Readiness(ready=not failed, issues=tuple(f"{name}_failed" for name in failed))
-
-    async def settle(self, grace_s: float) -> None:
-        """Wait until the work that runs has ended, `grace_s` at most."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                for loop in self.stage_loops:
-                    await loop.ended.wait()
-
-    def drain(self) -> None:
-        """Claim nothing more, and say that no more should come."""
-        self.draining = True
-        for loop in self.stage_loops:
-            loop.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +133,14 @@ def _authenticator(settings: Settings) -> Authenticator:
         message = "AUTH_MODE=api_key needs API_KEYS or SERVICE_API_KEYS (auth_api_keys_empty)"
         raise StartupError(message)
     return ApiKeys(users, services)
+
+
+def _readiness_probe(service: Service) -> Probe:
+    async def probe() -> Readiness:
+        failed = [name for name, fine in (await service.readiness()).items() if not fine]
+        return Readiness(ready=not failed, issues=tuple(f"{name}_failed" for name in failed))
+
+    return probe
 
 
 async def _addresses(service: Service, stack: AsyncExitStack) -> _Addresses:
@@ -349,8 +310,8 @@ async def _add_web(
 ) -> None:
     settings = service.settings
     if not serves_api(service.roles):
-        app = build_probe_app(ProbeParts(service.metrics, service.probe))
-        service.probe_url = await listen(
+        app = build_probe_app(ProbeParts(service.metrics, _readiness_probe(service)))
+        service.address = await listen(
             app, stack, host=settings.api_host, port=settings.metrics_port
         )
         return
@@ -365,7 +326,7 @@ async def _add_web(
             authenticator=authenticator,
             probes=ProbeParts(
                 service.metrics,
-                service.probe,
+                _readiness_probe(service),
                 metrics_guard=authenticator if settings.is_prod else None,
             ),
             limits=Limits(
@@ -377,7 +338,7 @@ async def _add_web(
             version=__version__,
         )
     )
-    service.api_url = await listen(app, stack, host=settings.api_host, port=settings.api_port)
+    service.address = await listen(app, stack, host=settings.api_host, port=settings.api_port)
 
 
 def _add_upkeep(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from interview_agent.adapters.postgres.reads import (
+    fetch_chunks,
+    fetch_meeting,
+    fetch_segments,
+    fetch_tracks,
+)
 from interview_agent.adapters.postgres.rows import (
     MEETING_COLUMNS,
     STAGE_COLUMNS,
     meeting_of,
     stage_view_of,
-)
-from interview_agent.adapters.postgres.stage_records import (
-    fetch_chunks,
-    fetch_meeting,
-    fetch_segments,
-    fetch_tracks,
 )
 from interview_agent.ports.archive import DeliveryView, MeetingListItem, MeetingView
 

@@ -1,0 +1,65 @@
+"""Reads that readers and stages share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interview_agent.adapters.postgres.rows import (
+    CHUNK_COLUMNS,
+    MEETING_COLUMNS,
+    SEGMENT_COLUMNS,
+    chunk_of,
+    meeting_of,
+    segment_of,
+)
+from interview_agent.domain.errors import NotFound
+from interview_agent.ports.archive import TrackView
+
+if TYPE_CHECKING:
+    from interview_agent.adapters.postgres.database import Connection
+    from interview_agent.domain.meeting import Chunk, Meeting
+    from interview_agent.domain.transcript import Segment
+
+
+async def fetch_meeting(connection: Connection, meeting_id: str) -> Meeting:
+    """Return a meeting or raise `NotFound`."""
+    row = await connection.fetchrow(
+        f"SELECT {MEETING_COLUMNS} FROM meetings WHERE meeting_id = $1",
+        meeting_id,
+    )
+    if row is None:
+        raise NotFound
+    return meeting_of(row)
+
+
+async def fetch_tracks(connection: Connection, meeting_id: str) -> list[TrackView]:
+    """Return the tracks of a meeting by name."""
+    rows = await connection.fetch(
+        "SELECT track, speaker_hint, language, heard_s FROM tracks WHERE meeting_id = $1"
+        " ORDER BY track",
+        meeting_id,
+    )
+    return [TrackView(**dict(row)) for row in rows]
+
+
+async def fetch_segments(connection: Connection, meeting_id: str) -> list[Segment]:
+    """Return the current transcript of a meeting by start time."""
+    rows = await connection.fetch(
+        f"SELECT {SEGMENT_COLUMNS} FROM segments WHERE meeting_id = $1 AND NOT retracted"
+        " ORDER BY start_s, track, ordinal",
+        meeting_id,
+    )
+    return [segment_of(row) for row in rows]
+
+
+async def fetch_chunks(
+    connection: Connection, meeting_id: str, track: str | None = None
+) -> list[Chunk]:
+    """Return the chunks of a meeting, or of one of its tracks, by track and number."""
+    rows = await connection.fetch(
+        f"SELECT {CHUNK_COLUMNS} FROM chunks"
+        " WHERE meeting_id = $1 AND ($2::text IS NULL OR track = $2) ORDER BY track, seq",
+        meeting_id,
+        track,
+    )
+    return [chunk_of(row) for row in rows]
