@@ -17,7 +17,7 @@ from interview_agent.adapters.postgres import Database, migrate, open_database
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytest_plugins = ["real_speech"]
+pytest_plugins = ["real_speech", "running_agents"]
 
 _numbers = count(1)
 

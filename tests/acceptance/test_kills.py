@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 if TYPE_CHECKING:
-    from conftest import Agent, Agents
+    from running_agents import Agent, Agents
 
 CHUNKS = 200
 SAMPLE = Path(__file__).resolve().parents[2] / "config" / "sample" / "interview_en.stereo.wav"

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Agents
+    from running_agents import Agents
 
 
 async def test_one_tiny_chunk_and_no_finish_lead_to_a_report_within_20_s(agents: Agents) -> None:

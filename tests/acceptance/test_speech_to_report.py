@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from conftest import Agents
+    from running_agents import Agents
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "config" / "sample" / "interview_en.stereo.wav"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Agents
+    from running_agents import Agents
 
 
 @pytest.mark.parametrize(

@@ -78,13 +78,22 @@ class Agent:
         return await self._end(signal.SIGTERM)
 
     async def _end(self, number: signal.Signals) -> int:
+        with contextlib.suppress(ProcessLookupError):
+            self.signal(number)
+        return await self.ended()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the process a signal and wait for nothing."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def ended(self, timeout_s: float = 60.0) -> int:
+        """Return the exit code once the process has ended by itself or by a signal."""
         assert self._process is not None
         if self._session is not None:
             await self._session.close()
             self._session = None
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(timeout_s):
             return await self._process.wait()
 
     async def close(self) -> None:
