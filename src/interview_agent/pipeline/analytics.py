@@ -54,6 +54,7 @@ def session_of(record: MeetingRecord, *, default_language: str | None) -> Interv
         started_at=meeting.created_at.isoformat(),
         gaps=tuple(gaps),
         transcript_version=meeting.version + 1,
+        report_version=meeting.version + 1,
     )
 
 
