@@ -96,6 +96,17 @@ async def test_a_chunk_that_is_not_the_documented_object_is_a_validation_error(
     assert (await answer.json())["detail"]["details"]["errors"]
 
 
+@pytest.mark.parametrize(
+    "address", ["a@b.c\r\nBcc: x@y.z", "a@b, c@d", "nobody", "<a@b>", "a@b\u2028", 5]
+)
+async def test_what_could_end_a_mail_header_is_no_recipient(
+    client: Client, address: object
+) -> None:
+    start = {"recipients": ["good@example.com", address]}
+    answer = await client.http.post("/v1/meetings/start", json=start, headers=KEY)
+    assert await code_of(answer) == (422, "validation")
+
+
 async def test_deep_json_is_refused_and_the_service_lives(client: Client) -> None:
     body = b'{"context":' + b"[" * 2000 + b"]" * 2000 + b"}"
     for path in ("/v1/meetings/start", CHUNKS):

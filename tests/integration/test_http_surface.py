@@ -125,6 +125,15 @@ async def test_unknown_paths_and_methods_have_the_envelope(client: Client) -> No
         assert answer.status == 405
 
 
+async def test_an_expectation_that_nobody_can_meet_is_417_in_our_form(client: Client) -> None:
+    ask = f"POST {CHUNKS} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: %s\r\n\r\n"
+    head, _, body = (await raw_exchange(client, (ask % "cake").encode())).partition(b"\r\n\r\n")
+    assert b" 417 " in head.splitlines()[0]
+    assert json.loads(body)["detail"]["code"] == "expectation_failed"
+    going_on = await raw_exchange(client, (ask % "100-Continue").encode())
+    assert going_on.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401 ")
+
+
 async def test_head_answers_like_get_without_a_body(client: Client) -> None:
     for path in ("/health", "/openapi.json", "/docs"):
         head, get = await client.http.head(path), await client.http.get(path)

@@ -87,6 +87,9 @@ async def test_a_recording_of_exactly_the_limit_passes(client: Client) -> None:
         (b"x", "application/x-www-form-urlencoded", 415),
         (b"", "audio/wav", 400),
         (b"x", "multipart/form-data", 415),
+        (b"x", "multipart/form-data; boundary=", 422),
+        (b"x", "multipart/form-data; xboundary=b", 415),
+        (b"x", "multipart/form-data; boundary=" + "b" * 71, 415),
         (b"x", "multipart/form-data; boundary=b", 422),
         (b"--b\r\n\r\nno file\r\n--b--\r\n", "multipart/form-data; boundary=b", 422),
         (b"--b--\r\n", "multipart/form-data; boundary=b", 422),
@@ -135,6 +138,16 @@ async def test_what_is_no_recording_is_refused_and_leaves_no_file(
     assert (await code_of(answer))[0] == status
     assert doors.accepted == []
     assert stored_files(tmp_path) == []
+
+
+async def test_a_number_of_channels_is_a_number_from_1_or_left_out(
+    client: Client, doors: Doors
+) -> None:
+    for channels, status in (("0", 422), ("9", 422), ("two", 422), ("", 202)):
+        url = f"{RECORDING}?channels={channels}"
+        answer = await client.http.post(url, data=b"RIFF", headers=WAV)
+        assert answer.status == status, channels
+    assert [one.channels for one in doors.accepted] == [1]
 
 
 async def test_fields_of_a_form_win_over_the_query(client: Client, doors: Doors) -> None:

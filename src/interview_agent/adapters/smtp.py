@@ -37,8 +37,11 @@ class SmtpMailer:
 
     async def send(
         self, recipients: Sequence[str], subject: str, text: str, *, message_id: str
-    ) -> None:
-        """Send a plain-text message. Raises `DeliveryError` unless every recipient was accepted."""
+    ) -> list[str]:
+        """Send a plain-text message and return the recipients that the server refused.
+
+        Raises `DeliveryError` unless one recipient at least was accepted.
+        """
         message = EmailMessage()
         message["From"] = self._server.sender
         message["To"] = ", ".join(recipients)
@@ -46,7 +49,7 @@ class SmtpMailer:
         message["Message-ID"] = f"<{message_id}@{self._server.sender.rpartition('@')[2]}>"
         message.set_content(text)
         try:
-            await asyncio.to_thread(self._send, message, list(recipients))
+            return await asyncio.to_thread(self._send, message, list(recipients))
         except (smtplib.SMTPException, OSError) as error:
             # What a server says may repeat addresses or the password prompt; the class is enough.
             cause = type(error).__name__
@@ -54,13 +57,11 @@ class SmtpMailer:
             text = f"the mail server refused or failed: {cause}" + (f" ({code})" if code else "")
             raise DeliveryError(text) from error
 
-    def _send(self, message: EmailMessage, recipients: list[str]) -> None:
+    def _send(self, message: EmailMessage, recipients: list[str]) -> list[str]:
         with self._connect() as connection:
             if self._server.user:
                 connection.login(self._server.user, self._server.password or "")
-            refused = connection.send_message(message, to_addrs=recipients)
-        if refused:
-            raise smtplib.SMTPRecipientsRefused(refused)
+            return list(connection.send_message(message, to_addrs=recipients))
 
     def _connect(self) -> smtplib.SMTP:
         server = self._server

@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+ADDRESS_PATTERN = r"^[^\s@,<>]+@[^\s@,<>]+$"
+"""What can be an e-mail address: a part on either side of one `@`, nothing that ends a header."""
 DEFAULT_TRACK = "main"
 MAX_SEQ = 2**31 - 1
 
 _NAME = re.compile(NAME_PATTERN.replace("$", r"\Z"))
+_ADDRESS = re.compile(ADDRESS_PATTERN.replace("$", r"\Z"))
 _TRACE = re.compile(r"^[0-9a-f]{32}\Z")
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
@@ -27,6 +30,11 @@ def check_name(value: str, field: str) -> str:
             message, details={"errors": [{"loc": [field], "msg": message, "type": "name"}]}
         )
     return value
+
+
+def is_address(text: str) -> bool:
+    """Whether mail could be sent there."""
+    return _ADDRESS.match(text) is not None and text.isprintable()
 
 
 def new_meeting_id(now: datetime, random_hex: str) -> str:

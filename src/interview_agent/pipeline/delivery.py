@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.analytics.report_text import format_report
+from interview_agent.domain.ids import is_address
 from interview_agent.domain.pii.masking import mask
 from interview_agent.domain.route import Stage
 from interview_agent.ports.work import Claim, Outcome
@@ -25,7 +26,8 @@ def recipients_of(meeting: Meeting) -> list[str]:
     in_context: Any = meeting.context.get("recipients")
     listed: Sequence[Any] = in_context if isinstance(in_context, list) else ()
     addresses = [*meeting.recipients, *(each for each in listed if isinstance(each, str))]
-    return list(dict.fromkeys(address.strip() for address in addresses if "@" in address))
+    stripped = (address.strip() for address in addresses)
+    return list(dict.fromkeys(address for address in stripped if is_address(address)))
 
 
 class DeliveryStage:
@@ -54,13 +56,15 @@ class DeliveryStage:
         alive()
         language = "en" if record.meeting.language == "en" else "ru"
         text = format_report(dict(record.report), language)
-        await self._mailer.send(
+        refused = await self._mailer.send(
             recipients,
             _SUBJECT[language].format(record.meeting.meeting_id),
             mask(text) if self._pii_masking else text,
             message_id=f"report-{record.meeting.meeting_id}-{record.version}",
         )
-        await self._records.commit_delivery(claim, record.version, CHANNEL, "sent", None)
+        # Another try would send it again to those who have it.
+        reason = f"refused: {len(refused)} of {len(recipients)} recipients" if refused else None
+        await self._records.commit_delivery(claim, record.version, CHANNEL, "sent", reason)
         return Outcome()
 
     async def give_up(self, claim: Claim, reason: str) -> bool:

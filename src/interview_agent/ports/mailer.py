@@ -13,8 +13,10 @@ class Mailer(Protocol):
 
     async def send(
         self, recipients: Sequence[str], subject: str, text: str, *, message_id: str
-    ) -> None:
-        """Send a plain-text message. Raises `DeliveryError`.
+    ) -> Sequence[str]:
+        """Send a plain-text message and return the recipients that the server refused.
+
+        Raises `DeliveryError` unless one recipient at least was accepted.
 
         `message_id` is the same whenever the same message is sent again, so that a receiver can
         drop repeats.

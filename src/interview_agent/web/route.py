@@ -19,6 +19,7 @@ from interview_agent.web.body import (
     refuse_encoding,
     require_json,
 )
+from interview_agent.web.errors import envelope
 from interview_agent.web.parts import BUDGET, PARTS, WebParts
 
 if TYPE_CHECKING:
@@ -171,10 +172,20 @@ def _served(route: Route) -> AiohttpHandler:
     return serve
 
 
+async def _expected(request: web.Request) -> web.Response | None:
+    # The framework's own answer to an unknown expectation is not in our form.
+    if request.headers["Expect"].lower() != "100-continue":
+        message = "only 100-continue can be expected"
+        return json_response(envelope("expectation_failed", message), 417)
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # What was sent so far is no part of the answer.
+    request.writer.output_size = 0
+    return None
+
+
 def _add(app: web.Application, method: str, path: str, handler: AiohttpHandler) -> None:
-    app.router.add_route(method, path, handler)
-    if method == "GET":
-        app.router.add_route("HEAD", path, handler)
+    for each in (method, "HEAD") if method == "GET" else (method,):
+        app.router.add_route(each, path, handler, expect_handler=_expected)
 
 
 def register(app: web.Application, routes: Iterable[Route]) -> None:

@@ -100,7 +100,9 @@ async def take_chunk(call: Call) -> dict[str, Any]:
 
 
 def _recording_upload(call: Call, query: RecordingQuery) -> Upload:
-    channels = query.channels or (_STEREO if query.split_channels else 1)
+    channels = query.channels
+    if channels is None:
+        channels = _STEREO if query.split_channels else 1
     return Upload(
         meeting_id=call.meeting_id,
         seq=query.seq,

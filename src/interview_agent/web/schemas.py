@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from interview_agent.domain.ids import DEFAULT_TRACK, MAX_SEQ, NAME_PATTERN
+from interview_agent.domain.ids import ADDRESS_PATTERN, DEFAULT_TRACK, MAX_SEQ, NAME_PATTERN
 from interview_agent.domain.meeting import ChunkState, Consent, Mode, StageState, Status
 from interview_agent.domain.route import Stage
 
@@ -47,7 +47,7 @@ Track = Annotated[Name, BeforeValidator(_null_is_default_track)]
 Hint = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(_empty_is_absent)]
 Key = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(_empty_is_absent)]
 Language = Annotated[str | None, BeforeValidator(_plain_language)]
-Address = Annotated[str, Field(min_length=1, max_length=320)]
+Address = Annotated[str, Field(pattern=ADDRESS_PATTERN, max_length=320)]
 
 
 class Form(BaseModel):
@@ -83,7 +83,10 @@ class ChunkBody(Form):
     """One chunk of audio in base64."""
 
     seq: Seq
-    content_b64: str = Field(description="Standard, padded base64 of the bytes.")
+    content_b64: str = Field(
+        description="Standard, padded base64 of the bytes.",
+        json_schema_extra={"contentEncoding": "base64", "minLength": 4},
+    )
     codec: Annotated[str, Field(max_length=100)] = Field(
         "pcm", description="`pcm` is s16le; any container is recognised from its bytes."
     )
@@ -107,7 +110,14 @@ class TrackEnd(Form):
 class FinishBody(Form):
     """What was sent in all, so that nothing still on its way is missed."""
 
-    tracks: Annotated[dict[Name, TrackEnd], Field(max_length=100)] = Field(default_factory=dict)
+    tracks: Annotated[
+        dict[Name, TrackEnd],
+        Field(
+            max_length=100,
+            description="By the track named when sending; for split channels, by theirs as well.",
+            json_schema_extra={"additionalProperties": False},
+        ),
+    ] = Field(default_factory=dict)
 
 
 class RecordingQuery(Form):
@@ -117,7 +127,9 @@ class RecordingQuery(Form):
     seq: Annotated[int, Field(ge=0, le=MAX_SEQ)] = 0
     codec: Annotated[str, Field(max_length=100)] = "auto"
     sample_rate: int = 16_000
-    channels: int | None = Field(None, description="Default: 2 with `split_channels`, else 1.")
+    channels: Annotated[
+        int | None, BeforeValidator(_empty_is_absent, json_schema_input_type=int)
+    ] = Field(None, description="Default: 2 with `split_channels`, else 1.")
     split_channels: bool = False
     channel_tracks: Annotated[
         list[Name],

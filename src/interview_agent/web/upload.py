@@ -83,10 +83,12 @@ class _Parts:
 
 
 async def _from_multipart(request: web.Request, silence_s: float) -> Recording:
-    if "boundary" not in request.headers["Content-Type"]:
-        message = "a multipart body needs a boundary"
-        raise UnsupportedMediaType(message)
-    parts = _Parts(await request.multipart(), silence_s)
+    try:
+        reader = await request.multipart()
+    except (ValueError, AssertionError):
+        message = "a multipart body needs a boundary of 1 to 70 characters"
+        raise UnsupportedMediaType(message) from None
+    parts = _Parts(reader, silence_s)
     fields: dict[str, str] = {}
     while (part := await parts.following()) is not None:
         encoding = part.headers.get("Content-Transfer-Encoding", "").lower()
