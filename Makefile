@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint docs lock clean
+.PHONY: help setup demo run test lint bench-stt docs lock clean
 
 help: ## Print the verbs.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Make .venv from requirements.lock; done in no time when nothing changed.
 	@scripts/setup.sh
@@ -18,6 +18,9 @@ test: lint ## Check the code and run all tests.
 
 lint: setup ## Check style, form, types and layers.
 	@scripts/lint.sh
+
+bench-stt: setup ## Compare our transcription with plain faster-whisper: words, times, CPU.
+	@.venv/bin/python scripts/bench/transcription.py
 
 docs: setup ## Regenerate docs/configuration.md, docs/metrics.md and .env.example.
 	@.venv/bin/python scripts/generate_docs.py
