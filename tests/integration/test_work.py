@@ -216,6 +216,30 @@ async def test_chunks_become_done_or_failed_with_the_step_that_heard_them(bench:
     assert (await bench.archive.chunks("m1"))[3].reason == "crashed"
 
 
+async def test_a_chunk_that_comes_in_before_failed_ones_gives_them_another_hearing(
+    bench: Bench,
+) -> None:
+    """Whether it comes after the verdict or while that is found; a crash is a crash anyway."""
+    late = chunk(1, track="late"), chunk(3, track="late"), chunk(4, track="late")
+    for each in late:
+        await bench.intake.accept(each)
+    claim = await bench.claim(Stage.STT)
+    verdict = (FailedPart(3, "no_stream_header"), FailedPart(4, "crashed"))
+    step = TrackProgress(0, (), {}, None, 0.0, failed=verdict)
+
+    async def states() -> dict[int, str | None]:
+        return {each.seq: each.reason for each in await bench.archive.chunks("m1")}
+
+    await bench.records.commit_progress(claim, step)
+    assert await states() == {1: None, 3: "no_stream_header", 4: "crashed"}
+    await bench.intake.accept(chunk(5, track="late"))
+    assert (await states())[3] == "no_stream_header"
+    await bench.intake.accept(chunk(2, track="late"))
+    assert await states() == {1: None, 2: None, 3: None, 4: "crashed", 5: None}
+    await bench.records.commit_progress(claim, step)
+    assert (await states())[3] is None
+
+
 async def test_work_given_up_on_is_shown_and_lives_again_with_new_audio(bench: Bench) -> None:
     await bench.intake.accept(chunk(0))
     await bench.work.give_up(await bench.claim(Stage.STT), "internal: Boom")

@@ -24,6 +24,10 @@ class AudioPart:
     channel: int | None
 
 
+JUDGED_BY_EARLIER_PARTS = ("no_stream_header", "undecodable")
+"""Reasons that hold only as long as no chunk comes in before the failed one."""
+
+
 @dataclass(frozen=True, slots=True)
 class FailedPart:
     """A chunk that could not be heard, with a stable reason such as `undecodable`."""
@@ -36,8 +40,9 @@ class FailedPart:
 class TrackInput:
     """All there is to hear of a track now.
 
-    `parts` are in playing order, without the failed ones. `closed` says that nothing follows for
-    now, so the tail is to be transcribed too. `checkpoint` is what the last committed
+    `parts` are in playing order, without the failed ones; one that failed by a reason of
+    JUDGED_BY_EARLIER_PARTS comes again when a chunk came in before it. `closed` says that nothing
+    follows for now, so the tail is to be transcribed too. `checkpoint` is what the last committed
     `TrackProgress` carried, None at the beginning.
     """
 

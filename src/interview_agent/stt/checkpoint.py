@@ -51,14 +51,15 @@ class Checkpoint:
         """Read a checkpoint that `to_json` wrote.
 
         When the chunks behind it are not what the track begins with now, because a hole was
-        filled, recognition starts again from nothing; the breaks stand.
+        filled, recognition starts again from nothing; the breaks stand, but for those in parts
+        that are offered again.
         """
         if not value or value.get("format") != FORMAT:
             return cls()
-        breaks = tuple(
-            Break(AudioPart(**item["part"]), item["samples"]) for item in value["breaks"]
-        )
-        seqs = {part.seq for part in parts} | {known.part.seq for known in breaks}
+        offered = {part.seq for part in parts}
+        known = (Break(AudioPart(**item["part"]), item["samples"]) for item in value["breaks"])
+        breaks = tuple(each for each in known if each.part.seq not in offered)
+        seqs = offered | {each.part.seq for each in breaks}
         if not begin_with(sorted(seqs), value["seqs"]):
             return cls(breaks=breaks, standing=value["standing"])
         return cls(

@@ -88,6 +88,8 @@ class TrackAudio:
 
     def offer(self, parts: Sequence[AudioPart]) -> bool:
         """Name all parts there are now; False if they do not continue what was taken."""
+        if self._judged_too_early(parts):
+            return False
         broken = {known.part.seq: known.part for known in self.breaks}
         offered = {**{part.seq: part for part in parts}, **broken}
         passed = self._rejected.keys() - broken.keys()
@@ -97,6 +99,15 @@ class TrackAudio:
         self._queue = merged[len(self.taken) :]
         self.failed = [self._rejected[part.seq] for part in parts if part.seq in self._rejected]
         return True
+
+    def _judged_too_early(self, parts: Sequence[AudioPart]) -> bool:
+        """Say whether a part that failed is offered again, together with a new one before it."""
+        judged = self._rejected.keys()
+        known = judged | {part.seq for part in self.taken}
+        first_new = min((part.seq for part in parts if part.seq not in known), default=None)
+        return first_new is not None and any(
+            part.seq > first_new for part in parts if part.seq in judged
+        )
 
     @property
     def exhausted(self) -> bool:

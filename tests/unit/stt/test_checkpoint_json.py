@@ -38,6 +38,13 @@ def test_a_filled_hole_means_starting_again() -> None:
     assert again == Checkpoint(standing=9)
 
 
+def test_a_broken_part_that_is_offered_again_is_broken_no_more() -> None:
+    """What it lacked has come; breaks of parts that stay away stand."""
+    kept = Checkpoint(Position(frames=300), (Break(part(2), 9), Break(part(4), 9)), ((0, 4),), 9)
+    again = Checkpoint.read(kept.to_json(), [part(seq) for seq in (0, 1, 3, 4)])
+    assert again == Checkpoint(Position(frames=300), (Break(part(2), 9),), ((0, 4),), 9)
+
+
 def test_a_checkpoint_of_another_format_is_not_read() -> None:
     """A worker of another version starts again rather than guess."""
     assert Checkpoint.read({"format": 99}, [part(0)]) == Checkpoint()

@@ -134,3 +134,15 @@ async def test_a_part_whose_bytes_are_gone_fails_and_its_neighbours_are_heard() 
     audio = opened(blobs, parts)
     assert await played(audio) == {0: 16000, 2: 16000}
     assert reasons(audio) == {1: "blob_missing"}
+
+
+async def test_a_part_that_came_before_its_header_is_judged_anew_once_the_header_is_there() -> None:
+    """Chunks in the wrong order cost nothing; without a new chunk before it the verdict stands."""
+    blobs = MemoryBlobs()
+    parts = await store(blobs, [b"fLaC" + ONE, TWO, THREE], "auto")
+    audio = opened(blobs, parts[1:2])
+    assert await played(audio) == {}
+    assert reasons(audio) == {1: "no_stream_header"}
+    assert audio.offer(parts[1:])
+    assert not audio.offer(parts)
+    assert await played(opened(blobs, parts)) == {0: 16000, 1: 16000, 2: 16000}

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from interview_agent.adapters.postgres import schedule
 from interview_agent.adapters.postgres.rows import MEETING_COLUMNS, meeting_of
-from interview_agent.domain.errors import AgentError, Conflict, ConsentDenied, NotFound
+from interview_agent.domain.errors import (
+    AgentError,
+    Conflict,
+    ConsentDenied,
+    DatabaseError,
+    NotFound,
+)
 from interview_agent.domain.meeting import Consent, Meeting
 from interview_agent.domain.route import Stage
 from interview_agent.ports.intake import NewChunk, NewMeeting, Receipt
+from interview_agent.ports.transcriber import JUDGED_BY_EARLIER_PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
 
     from interview_agent.adapters.postgres.database import Connection, Database
 
 MAX_BATCH = 256
 """Most chunks that share one commit."""
+
+PATIENCE_S = 2.5
+"""Longest wait of a sender for the database; a hanging server must not hold requests."""
+
+_T = TypeVar("_T")
 
 _Key = tuple[str, str, int]
 
@@ -58,15 +70,24 @@ def _check_key(chunk: NewChunk, seq_of_key: int | None) -> None:
         raise Conflict(message, details={"seq": seq_of_key})
 
 
-class PostgresIntake:
-    """Implements `ports.intake.Intake`."""
+def _out_of_patience() -> DatabaseError:
+    return DatabaseError(details={"cause": "TimeoutError"})
 
-    def __init__(self, database: Database) -> None:
+
+class PostgresIntake:
+    """Implements `ports.intake.Intake`; a commit whose outcome is unknown is a `DatabaseError`."""
+
+    def __init__(self, database: Database, *, patience_s: float = PATIENCE_S) -> None:
         self._database = database
+        self._patience_s = patience_s
+        self._abandoned: set[asyncio.Task[Any]] = set()
         self._pending: list[_Pending] = []
         self._flusher: asyncio.Task[None] | None = None
 
     async def start(self, new: NewMeeting) -> Meeting:
+        return await self._in_time(self._start(new))
+
+    async def _start(self, new: NewMeeting) -> Meeting:
         async with self._database.transaction() as connection:
             await connection.execute(
                 "INSERT INTO meetings (meeting_id, owner, mode, language, consent, context,"
@@ -90,6 +111,31 @@ class PostgresIntake:
         return meeting
 
     async def admit_meeting(self, chunk: NewChunk) -> None:
+        await self._in_time(self._admit_meeting(chunk))
+
+    async def admit(self, chunk: NewChunk) -> Receipt | None:
+        return await self._in_time(self._admit(chunk))
+
+    async def _in_time(self, call: Coroutine[Any, Any, _T]) -> _T:
+        # A call to a hanging server takes its time to be cancelled, so it is left to itself.
+        task = asyncio.create_task(call)
+        try:
+            await asyncio.wait({task}, timeout=self._patience_s)
+        finally:
+            if not task.done():
+                task.cancel()
+                self._abandoned.add(task)
+                task.add_done_callback(self._forget)
+        if not task.done():
+            raise _out_of_patience()
+        return task.result()
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def _admit_meeting(self, chunk: NewChunk) -> None:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 "SELECT owner, consent FROM meetings WHERE meeting_id = $1", chunk.meeting_id
@@ -97,7 +143,7 @@ class PostgresIntake:
         if row is not None:
             _check_meeting(chunk, row["owner"], row["consent"])
 
-    async def admit(self, chunk: NewChunk) -> Receipt | None:
+    async def _admit(self, chunk: NewChunk) -> Receipt | None:
         track = chunk.rows[0][0]
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
@@ -126,9 +172,16 @@ class PostgresIntake:
         self._pending.append(pending)
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
-        return await pending.answer
+        done, _ = await asyncio.wait({pending.answer}, timeout=self._patience_s)
+        if not done:
+            pending.answer.cancel()
+            raise _out_of_patience()
+        return pending.answer.result()
 
     async def finish(self, meeting_id: str, expected_last_seq: Mapping[str, int]) -> Meeting:
+        return await self._in_time(self._finish(meeting_id, expected_last_seq))
+
+    async def _finish(self, meeting_id: str, expected_last_seq: Mapping[str, int]) -> Meeting:
         async with self._database.transaction() as connection:
             found = await connection.fetchval(
                 "UPDATE meetings SET finish_requested_at = coalesce(finish_requested_at, now()),"
@@ -152,25 +205,29 @@ class PostgresIntake:
         return meeting_of(row)
 
     async def _flush(self) -> None:
-        # Whatever arrives while one commit is under way shares the next one.
+        # Whatever arrives while one commit is under way shares the next one. Nobody waits any
+        # more for what was cancelled, and it was answered with a refusal.
         while self._pending:
-            batch, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
-            try:
-                verdicts = await self._commit([each.chunk for each in batch])
-            except AgentError as error:
-                verdicts = [error] * len(batch)
-            except Exception:
-                for each in batch:
-                    if not each.answer.done():
-                        each.answer.cancel()
-                raise
-            for each, verdict in zip(batch, verdicts, strict=True):
+            waiting = [each for each in self._pending if not each.answer.done()]
+            batch, self._pending = waiting[:MAX_BATCH], waiting[MAX_BATCH:]
+            for each, verdict in zip(batch, await self._verdicts(batch), strict=True):
                 if each.answer.done():
                     continue
                 if isinstance(verdict, Receipt):
                     each.answer.set_result(verdict)
                 else:
                     each.answer.set_exception(verdict)
+
+    async def _verdicts(self, batch: Sequence[_Pending]) -> Sequence[Receipt | Exception]:
+        try:
+            return await self._commit([each.chunk for each in batch])
+        except DatabaseError as error:
+            return [error] * len(batch)
+        except Exception as error:  # noqa: BLE001 - each sender gets the error of its own chunk
+            if len(batch) == 1:
+                return [error]
+        # One of them cannot be stored; the others must not suffer for it.
+        return [verdict for each in batch for verdict in await self._verdicts([each])]
 
     async def _commit(self, chunks: Sequence[NewChunk]) -> list[Receipt | AgentError]:
         async with self._database.transaction() as connection:
@@ -289,6 +346,7 @@ class PostgresIntake:
             [channel for _, _, channel in rows],
             [chunk.idempotency_key for chunk, _, _ in rows],
         )
+        await PostgresIntake._hear_again(connection, [(chunk, track) for chunk, track, _ in rows])
         counts: dict[str, int] = {}
         for chunk in chunks:
             counts[chunk.meeting_id] = counts.get(chunk.meeting_id, 0) + 1
@@ -306,3 +364,17 @@ class PostgresIntake:
             [(meeting_id, track, trace) for (meeting_id, track), trace in traces.items()],
         )
         await schedule.close_complete(connection, list(counts), promised_only=True)
+
+    @staticmethod
+    async def _hear_again(connection: Connection, rows: Sequence[tuple[NewChunk, str]]) -> None:
+        """Give chunks that failed for want of what came before them another hearing."""
+        await connection.execute(
+            "UPDATE chunks c SET state = 'pending', reason = NULL"
+            " FROM unnest($1::text[], $2::text[], $3::int[]) AS new (meeting_id, track, seq)"
+            " WHERE c.meeting_id = new.meeting_id AND c.track = new.track AND c.seq > new.seq"
+            " AND c.state = 'failed' AND c.reason = ANY($4)",
+            [chunk.meeting_id for chunk, _ in rows],
+            [track for _, track in rows],
+            [chunk.seq for chunk, _ in rows],
+            JUDGED_BY_EARLIER_PARTS,
+        )

@@ -26,12 +26,13 @@ from interview_agent.ports.stage_records import (
     ReportRecord,
     TrackRecord,
 )
+from interview_agent.ports.transcriber import JUDGED_BY_EARLIER_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from interview_agent.adapters.postgres.database import Connection, Database
-    from interview_agent.ports.transcriber import TrackProgress
+    from interview_agent.ports.transcriber import FailedPart, TrackProgress
     from interview_agent.ports.work import Claim
 
 
@@ -72,15 +73,7 @@ class PostgresStageRecords:
                 language,
             )
             if progress.failed:
-                await connection.execute(
-                    "UPDATE chunks c SET state = 'failed', reason = bad.reason"
-                    " FROM unnest($3::int[], $4::text[]) AS bad (seq, reason)"
-                    " WHERE meeting_id = $1 AND track = $2 AND c.seq = bad.seq",
-                    claim.meeting_id,
-                    claim.track,
-                    [part.seq for part in progress.failed],
-                    [part.reason for part in progress.failed],
-                )
+                await self._fail_chunks(connection, claim, progress.failed)
             await connection.execute(
                 "UPDATE chunks SET state = 'done' WHERE meeting_id = $1 AND track = $2"
                 " AND seq <= $3 AND state = 'pending'",
@@ -96,6 +89,27 @@ class PostgresStageRecords:
                 claim.track,
             )
         return changed
+
+    @staticmethod
+    async def _fail_chunks(
+        connection: Connection, claim: Claim, failed: Sequence[FailedPart]
+    ) -> None:
+        # Chunks that came in since the claim may be the ones that the failed ones lacked; the
+        # work that they made due judges again.
+        await connection.execute(
+            "UPDATE chunks c SET state = 'failed', reason = bad.reason"
+            " FROM unnest($3::int[], $4::text[]) AS bad (seq, reason), stage_work w"
+            " WHERE c.meeting_id = $1 AND c.track = $2 AND c.seq = bad.seq"
+            " AND w.meeting_id = $1 AND w.track = $2 AND w.stage = $5"
+            " AND (w.wanted = $6 OR bad.reason <> ALL($7))",
+            claim.meeting_id,
+            claim.track,
+            [part.seq for part in failed],
+            [part.reason for part in failed],
+            claim.stage.value,
+            claim.target,
+            JUDGED_BY_EARLIER_PARTS,
+        )
 
     async def fail_next_chunk(self, claim: Claim, reason: str) -> int | None:
         async with self._database.transaction() as connection:
