@@ -29,7 +29,8 @@ log = structlog.get_logger(__name__)
 class LoopTimes:
     """How long things may take, in seconds.
 
-    A lease is renewed every `renew_s` as long as there was progress within `stuck_s`.
+    A lease is renewed every `renew_s` as long as there was progress within `stuck_s`. Work whose
+    verdict could not be recorded is handed back as soon as that can be, within `return_s`.
     """
 
     lease_s: float = 8.0
@@ -37,6 +38,7 @@ class LoopTimes:
     poll_s: float = 2.0
     stuck_s: float = 120.0
     pause_s: float = 1.0
+    return_s: float = 60.0
 
 
 class StageLoop:
@@ -129,10 +131,11 @@ class StageLoop:
                 log.warning("lease_lost")
                 result = "retry"
             except DatabaseError as error:
-                # The lease runs out by itself and somebody claims the work again.
                 log.warning("verdict_not_recorded", cause=str(error))
                 result = "retry"
-                await self._pause(self._times.pause_s)
+                await self._return_late(claim)
+            except Exception:
+                log.exception("verdict_refused")
             finally:
                 elapsed_ms = (time.monotonic() - started) * 1000
                 self._metrics.observe(STAGE_LATENCY, elapsed_ms, stage=claim.stage.value)
@@ -182,6 +185,20 @@ class StageLoop:
         for stage in await self._work.give_up(claim, reason):
             self._wake.notify(stage, claim.meeting_id)
         return "error"
+
+    async def _return_late(self, claim: Claim) -> None:
+        # An outage must not count as a try. Whoever claims the work once the lease has run out
+        # makes this a lost lease.
+        ends = time.monotonic() + self._times.return_s
+        while not self._stopping.is_set() and time.monotonic() < ends:
+            await self._pause(self._times.pause_s)
+            try:
+                await self._work.hand_back(claim)
+            except DatabaseError:
+                continue
+            except LeaseLost:
+                return
+            return
 
     async def _hand_back(self, claim: Claim) -> None:
         try:

@@ -22,7 +22,25 @@ _UNSTORABLE = (
     asyncpg.UntranslatableCharacterError,
     UnicodeEncodeError,
 )
-_UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError)
+_UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    # What the driver says when the server hung up while it was in the middle of something.
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidTransactionStateError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.InternalServerError,
+)
+"""Faults of the server and the way to it, which pass. Any other is a fault of the statement, which
+does not, and is raised as it is."""
 
 
 async def _prepare(connection: Connection) -> None:
@@ -33,7 +51,7 @@ async def _prepare(connection: Connection) -> None:
 
 
 class Database:
-    """Hands out connections; whatever goes wrong with one is a `DatabaseError`."""
+    """Hands out connections; a server that cannot be used now is a `DatabaseError`."""
 
     def __init__(self, pool: Any, *, acquire_timeout_s: float = 3.0) -> None:
         self._pool = pool
@@ -90,12 +108,14 @@ async def open_database(dsn: str, *, size: int, name: str, connect_timeout_s: fl
                     "application_name": name,
                     "synchronous_commit": "on",
                     "lock_timeout": "5s",
-                    "idle_in_transaction_session_timeout": "30s",
+                    # A process that was paused must not hold its locks for much longer than its
+                    # leases: others wait for both.
+                    "idle_in_transaction_session_timeout": "10s",
                     "timezone": "UTC",
                 },
             ),
             connect_timeout_s,
         )
-    except _UNREACHABLE as error:
+    except (*_UNREACHABLE, asyncpg.PostgresError) as error:
         raise DatabaseError(details={"cause": type(error).__name__}) from error
     return Database(pool)

@@ -1,0 +1,96 @@
+"""PostgreSQL stops, is killed, hangs and drops its sessions under the feet of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from fault_driver import Driver
+from fault_oracle import judge, settled, temporaries
+from fault_servers import frozen, tree
+
+if TYPE_CHECKING:
+    from fault_servers import OwnServers
+
+MOCK = {"STT_PROVIDER": "mock", "MEETING_QUIET_SEC": "60"}
+
+
+async def test_an_outage_is_answered_with_503_and_healed_without_a_restart(
+    own: OwnServers,
+) -> None:
+    """F22: honest refusals within 3 s, accepted again within 5 s, nothing lost or burnt."""
+    (agent,) = own.agents.make_apart(["all"], **MOCK)
+    await agent.start()
+    async with Driver(lambda: agent.address, ["a", "b"], pace_s=0.02) as driver:
+        await driver.until_ok(20)
+        await own.postgres.stop()
+        await driver.until_refused(20)
+        assert (await agent.call("GET", "/ready"))[0] == 503
+        assert await agent.get("/health") == {"ok": True}
+        await asyncio.sleep(3)
+        await own.postgres.start()
+        back_s = time.monotonic()
+        await driver.until_ok(20)
+        for _ in range(3):
+            os.kill(own.postgres.pid, signal.SIGQUIT)
+            await driver.until_refused()
+            await own.postgres.stop()
+            await own.postgres.start()
+            await driver.until_ok(10)
+    assert driver.journal.first_ok_after(back_s) < 5
+    assert max(each.took_s for each in driver.journal.refusals) < 3
+    assert {each.code for each in driver.journal.refusals} == {"db_error"}
+    assert all(each.retry_after for each in driver.journal.refusals)
+    await settled(agent, driver.journal)
+    assert await judge(own.postgres.address, own.blob_dir, driver.journal)
+    assert temporaries(own.blob_dir) == []
+    assert await agent.stop() == 0
+
+
+async def test_sessions_that_are_cut_at_any_moment_double_and_lose_nothing(
+    own: OwnServers,
+) -> None:
+    """F23: a commit whose outcome is unknown is a 503, and the retry finds out."""
+    (agent,) = own.agents.make_apart(["all"], **MOCK)
+    await agent.start()
+    connection = await asyncpg.connect(own.postgres.address)
+    async with Driver(lambda: agent.address, ["a", "b", "c"]) as driver:
+        ends = time.monotonic() + 5
+        while time.monotonic() < ends:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+            await asyncio.sleep(0.05)
+        await driver.until_ok(20)
+    await connection.close()
+    assert driver.journal.refusals
+    await settled(agent, driver.journal)
+    assert await judge(own.postgres.address, own.blob_dir, driver.journal)
+    assert await agent.stop() == 0
+
+
+async def test_a_database_that_hangs_is_not_waited_for(own: OwnServers) -> None:
+    """F24: answered with 503 within 3 s, health is green, and it heals by itself."""
+    (agent,) = own.agents.make_apart(["all"], **MOCK)
+    await agent.start()
+    async with Driver(lambda: agent.address, ["a"], pace_s=0.02) as driver:
+        await driver.until_ok(20)
+        with frozen(tree(own.postgres.pid)):
+            await asyncio.sleep(8)
+            asked_s = time.monotonic()
+            assert await agent.get("/health") == {"ok": True}
+            assert time.monotonic() - asked_s < 1
+        back_s = time.monotonic()
+        await driver.until_ok(20)
+    assert driver.journal.first_ok_after(back_s) < 5
+    assert max(each.took_s for each in driver.journal.refusals) < 3.5
+    assert len(driver.journal.refusals) >= 12
+    await settled(agent, driver.journal)
+    assert await judge(own.postgres.address, own.blob_dir, driver.journal)
+    assert await agent.stop() == 0
