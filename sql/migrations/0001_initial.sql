@@ -45,6 +45,7 @@ CREATE TABLE chunks (
     meeting_id      text NOT NULL,
     track           text NOT NULL,
     seq             integer NOT NULL CHECK (seq >= 0),
+    upload_track    text NOT NULL,
     sha256          text NOT NULL,
     size_bytes      bigint NOT NULL,
     blob_key        text,
@@ -60,6 +61,7 @@ CREATE TABLE chunks (
     UNIQUE (meeting_id, track, idempotency_key),
     FOREIGN KEY (meeting_id, track) REFERENCES tracks ON DELETE CASCADE
 );
+COMMENT ON COLUMN chunks.upload_track IS 'Track that the sender named; split channels have their own.';
 COMMENT ON COLUMN chunks.blob_key IS 'Null once the audio was deleted by retention.';
 CREATE INDEX chunks_undone ON chunks (meeting_id, track, seq) WHERE state = 'pending';
 CREATE INDEX chunks_by_blob ON chunks (blob_key);

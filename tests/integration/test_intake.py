@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
-from interview_agent.adapters.postgres import Database, PostgresArchive, PostgresIntake
+from interview_agent.adapters.postgres import (
+    Database,
+    PostgresArchive,
+    PostgresIntake,
+    PostgresWorkStore,
+)
 from interview_agent.domain.errors import Conflict, ConsentDenied, NotFound, ValidationFailed
-from interview_agent.domain.meeting import Consent, Mode
+from interview_agent.domain.meeting import Consent, Gap, Mode, gaps_by_track
 from interview_agent.ports.intake import NewChunk, NewMeeting
 
 
@@ -121,6 +126,38 @@ async def test_finish_closes_at_once_or_when_the_promised_chunks_are_there(
     assert not (await PostgresArchive(database).meeting("m1")).meeting.closed
     with pytest.raises(NotFound):
         await intake.finish("absent", {})
+
+
+@pytest.mark.parametrize("promised", [{"main": 1}, {"left": 1, "right": 1}, {"main": 1, "left": 0}])
+async def test_a_promise_for_split_channels_may_name_the_track_as_sent_or_as_heard(
+    database: Database, promised: dict[str, int]
+) -> None:
+    intake = PostgresIntake(database)
+    split = {"channels": 2, "channel_tracks": ("left", "right")}
+    await intake.accept(chunk(0, **split))
+    assert not (await intake.finish("m1", promised)).closed
+    await intake.accept(chunk(1, **split))
+    meeting = (await PostgresArchive(database).meeting("m1")).meeting
+    assert meeting.closed
+    stored = await PostgresArchive(database).chunks("m1")
+    assert {each.upload_track for each in stored} == {"main"}
+    assert gaps_by_track(meeting.expected_last_seq, [each.place for each in stored]) == {
+        "left": [],
+        "right": [],
+    }
+
+
+async def test_a_promise_that_nothing_came_of_is_closed_by_silence_with_its_gap(
+    database: Database,
+) -> None:
+    intake = PostgresIntake(database)
+    await intake.accept(chunk(0))
+    assert not (await intake.finish("m1", {"main": 0, "second": 1})).closed
+    assert await PostgresWorkStore(database).close_quiet(0.0) == 1
+    meeting = (await PostgresArchive(database).meeting("m1")).meeting
+    assert meeting.closed
+    places = [each.place for each in await PostgresArchive(database).chunks("m1")]
+    assert gaps_by_track(meeting.expected_last_seq, places)["second"] == [Gap("second", 0, 1)]
 
 
 async def test_text_that_the_database_cannot_store_is_the_callers_fault(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from interview_agent.domain.ids import DEFAULT_TRACK
 from interview_agent.domain.route import Stage
@@ -88,11 +88,23 @@ class Meeting:
         return self.closed_version == self.audio_version
 
 
+class Place(NamedTuple):
+    """Where a chunk belongs: its track, the track that its sender named, its number there.
+
+    The two tracks differ where each channel of the sender's track is heard apart.
+    """
+
+    track: str
+    upload_track: str
+    seq: int
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Bytes accepted under a number on a track; `channel` is the one to hear, None all mixed."""
 
     track: str
+    upload_track: str
     seq: int
     sha256: str
     size_bytes: int
@@ -104,6 +116,11 @@ class Chunk:
     state: ChunkState
     reason: str | None
     accepted_at: datetime
+
+    @property
+    def place(self) -> Place:
+        """Where it belongs."""
+        return Place(self.track, self.upload_track, self.seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +184,37 @@ def playable(chunks: Sequence[Chunk], *, closed: bool) -> list[Chunk]:
     return heard
 
 
-def missing_expected(expected: Mapping[str, int], seqs: Mapping[str, Iterable[int]]) -> bool:
-    """Whether a chunk that `finish` promised is still on its way."""
+def missing_expected(expected: Mapping[str, int], places: Iterable[Place]) -> bool:
+    """Whether a chunk that `finish` promised is still on its way.
+
+    A promise may name a track as its sender did, or as it is heard.
+    """
+    seqs: dict[str, set[int]] = {}
+    for place in places:
+        seqs.setdefault(place.track, set()).add(place.seq)
+        seqs.setdefault(place.upload_track, set()).add(place.seq)
     return any(
         gaps_between(track, seqs.get(track, ()), last_seq) for track, last_seq in expected.items()
     )
+
+
+def gaps_by_track(expected: Mapping[str, int], places: Iterable[Place]) -> dict[str, list[Gap]]:
+    """List the holes of every track, by name, also of a promised one of which nothing came.
+
+    What was promised for a track as its sender named it holds for each track it is heard as.
+    """
+    seqs: dict[str, list[int]] = {}
+    names: dict[str, set[str]] = {}
+    for track, upload_track, seq in places:
+        seqs.setdefault(track, []).append(seq)
+        names.setdefault(track, {track}).add(upload_track)
+    known = set[str]().union(*names.values())
+    names |= {name: {name} for name in expected if name not in known}
+    gaps: dict[str, list[Gap]] = {}
+    for track, called in sorted(names.items()):
+        promised = [expected[name] for name in called if name in expected]
+        gaps[track] = gaps_between(track, seqs.get(track, ()), max(promised, default=None))
+    return gaps
 
 
 def meeting_status(meeting: Meeting, stages: Sequence[StageView]) -> Status:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.analytics.reading import InterviewSession
 from interview_agent.domain.analytics.report import build_report
-from interview_agent.domain.meeting import gaps_between, roles_by_speaker, speaker_of
+from interview_agent.domain.meeting import gaps_by_track, roles_by_speaker, speaker_of
 from interview_agent.domain.route import Stage
 from interview_agent.ports.work import Claim, Outcome
 
@@ -28,13 +28,11 @@ def session_of(record: MeetingRecord, *, default_language: str | None) -> Interv
         for each in record.tracks
     }
     detected = next((each.language for each in record.tracks if each.language), None)
-    seqs: dict[str, list[int]] = {}
-    for chunk in record.chunks:
-        seqs.setdefault(chunk.track, []).append(chunk.seq)
+    holes = gaps_by_track(meeting.expected_last_seq, (chunk.place for chunk in record.chunks))
     gaps: list[dict[str, Any]] = [
         {"track": gap.track, "first_seq": gap.first_seq, "last_seq": gap.last_seq}
-        for track in sorted({*seqs, *meeting.expected_last_seq})
-        for gap in gaps_between(track, seqs.get(track, ()), meeting.expected_last_seq.get(track))
+        for of_track in holes.values()
+        for gap in of_track
     ]
     plan = meeting.context.get("plan")
     scheduled_at = meeting.context.get("scheduled_at")

@@ -21,7 +21,7 @@ from interview_agent.domain.meeting import (
     StageState,
     StageView,
     Status,
-    gaps_between,
+    gaps_by_track,
     meeting_status,
     received_ranges,
     roles_by_speaker,
@@ -89,17 +89,8 @@ def _by_track(chunks: Iterable[Chunk]) -> dict[str, list[Chunk]]:
     return dict(sorted(tracks.items()))
 
 
-def _gaps(meeting: Meeting, tracks: Mapping[str, Sequence[Chunk]]) -> list[Gap]:
-    names = sorted({*tracks, *meeting.expected_last_seq})
-    return [
-        gap
-        for name in names
-        for gap in gaps_between(
-            name,
-            [chunk.seq for chunk in tracks.get(name, ())],
-            meeting.expected_last_seq.get(name),
-        )
-    ]
+def _gaps(meeting: Meeting, chunks: Iterable[Chunk]) -> dict[str, list[Gap]]:
+    return gaps_by_track(meeting.expected_last_seq, (chunk.place for chunk in chunks))
 
 
 def _shown_state(chunk: Chunk, running: frozenset[str | None]) -> ChunkState:
@@ -240,7 +231,7 @@ def _meeting_body(
 ) -> Body:
     seen = lens.segments(segments)
     running = _tracks_heard_now(view.stages)
-    tracks = _by_track(chunks)
+    gaps = _gaps(view.meeting, chunks)
     states = [_shown_state(chunk, running) for chunk in chunks]
     report = dict(view.report) if view.report is not None else None
     return {
@@ -261,7 +252,7 @@ def _meeting_body(
             for track in view.tracks
         ],
         "chunks": {state.value: states.count(state) for state in ChunkState},
-        "gaps": [_gap_body(gap) for gap in _gaps(view.meeting, tracks)],
+        "gaps": [_gap_body(gap) for of_track in gaps.values() for gap in of_track],
         "failed_chunks": [
             {"track": chunk.track, "seq": chunk.seq, "reason": chunk.reason}
             for chunk in chunks
@@ -272,13 +263,13 @@ def _meeting_body(
     }
 
 
-def _track_body(view: MeetingView, name: str, chunks: Sequence[Chunk]) -> Body:
+def _track_body(view: MeetingView, name: str, chunks: Sequence[Chunk], gaps: Sequence[Gap]) -> Body:
     running = _tracks_heard_now(view.stages)
     ordered = sorted(chunks, key=lambda chunk: chunk.seq)
     seqs = [chunk.seq for chunk in ordered]
-    gaps = gaps_between(name, seqs, view.meeting.expected_last_seq.get(name))
     return {
         "track": name,
+        "upload_track": ordered[0].upload_track if ordered else name,
         "received": [list(span) for span in received_ranges(seqs)],
         "gaps": [[gap.first_seq, gap.last_seq] for gap in gaps],
         "next_seq": seqs[-1] + 1 if seqs else 0,
@@ -336,11 +327,14 @@ class Reader:
     async def chunks(self, caller: Identity, meeting_id: str) -> Body:
         """Return what came of each track: all that an uploader needs to resume."""
         view = await self._view(caller, meeting_id)
-        tracks = _by_track(await self._archive.chunks(meeting_id))
-        names = sorted({*tracks, *view.meeting.expected_last_seq})
+        chunks = await self._archive.chunks(meeting_id)
+        tracks = _by_track(chunks)
+        holes = _gaps(view.meeting, chunks)
         return {
             "meeting_id": meeting_id,
-            "tracks": [_track_body(view, name, tracks.get(name, ())) for name in names],
+            "tracks": [
+                _track_body(view, name, tracks.get(name, ()), gaps) for name, gaps in holes.items()
+            ],
         }
 
     async def segments(self, caller: Identity, meeting_id: str) -> Body:

@@ -161,6 +161,8 @@ def _older_schema(schema: Document) -> Document:
         older["enum"] = [older.pop("const")]
     if "prefixItems" in older:
         older["items"] = {"oneOf": older.pop("prefixItems")}
+    if isinstance(older.get("examples"), list):
+        older["example"] = older.pop("examples")[0]
     if "contentMediaType" in older:
         del older["contentMediaType"]
         older["format"] = "binary"

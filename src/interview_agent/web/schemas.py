@@ -73,9 +73,12 @@ class StartBody(Form):
     context: dict[str, Any] = Field(
         default_factory=dict,
         description="Free facts; `participants`: [{track, name, role}], `plan`, `scheduled_at`.",
+        examples=[{"participants": [{"track": "main", "name": "Anna", "role": "interviewer"}]}],
     )
     recipients: Annotated[list[Address], Field(max_length=100)] = Field(
-        default_factory=list, description="E-mail addresses that the report is sent to."
+        default_factory=list,
+        description="E-mail addresses that the report is sent to.",
+        examples=[["hr@example.com"]],
     )
 
 
@@ -85,6 +88,7 @@ class ChunkBody(Form):
     seq: Seq
     content_b64: str = Field(
         description="Standard, padded base64 of the bytes.",
+        examples=["AAAAAAAAAAAAAAAA"],
         json_schema_extra={"contentEncoding": "base64", "minLength": 4},
     )
     codec: Annotated[str, Field(max_length=100)] = Field(
@@ -115,6 +119,7 @@ class FinishBody(Form):
         Field(
             max_length=100,
             description="By the track named when sending; for split channels, by theirs as well.",
+            examples=[{"main": {"last_seq": 41}}],
             json_schema_extra={"additionalProperties": False},
         ),
     ] = Field(default_factory=dict)
@@ -282,9 +287,13 @@ class ChunkFacts(BaseModel):
 
 
 class TrackChunks(BaseModel):
-    """What came of one track: closed ranges of numbers, holes, and the number to go on with."""
+    """What came of one track: closed ranges of numbers, holes, and the number to go on with.
+
+    `upload_track` is the name it was sent under; channels heard apart have tracks of their own.
+    """
 
     track: str
+    upload_track: str
     received: list[tuple[int, int]]
     gaps: list[tuple[int, int]]
     next_seq: int

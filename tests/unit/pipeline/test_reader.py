@@ -54,9 +54,12 @@ MEETING = Meeting(
 )
 
 
-def chunk(track: str, seq: int, state: ChunkState = ChunkState.DONE) -> Chunk:
+def chunk(
+    track: str, seq: int, state: ChunkState = ChunkState.DONE, upload_track: str | None = None
+) -> Chunk:
     return Chunk(
         track=track,
+        upload_track=upload_track or track,
         seq=seq,
         sha256="ab" * 32,
         size_bytes=10,
@@ -235,6 +238,18 @@ async def test_an_uploader_learns_what_came_and_where_to_go_on() -> None:
     assert left["next_seq"] == 10
     assert [one["seq"] for one in left["chunks"]] == [3, 4, 7, 9]
     assert len(left["chunks"][0]["sha256"]) == 64
+
+
+async def test_an_uploader_of_split_channels_finds_its_own_track_and_no_phantom() -> None:
+    archive = OneMeeting(
+        replace(MEETING, expected_last_seq={"main": 1}),
+        chunks=[chunk("main-0", 0, upload_track="main"), chunk("main-1", 0, upload_track="main")],
+    )
+    tracks = (await Reader(archive, pii_masking=True).chunks(OWNER, "m1"))["tracks"]
+    assert [(one["track"], one["upload_track"], one["gaps"]) for one in tracks] == [
+        ("main-0", "main", [[1, 1]]),
+        ("main-1", "main", [[1, 1]]),
+    ]
 
 
 async def test_pages_follow_each_other_without_loss_or_repeat() -> None:

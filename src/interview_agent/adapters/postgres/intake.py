@@ -331,9 +331,10 @@ class PostgresIntake:
         )
         await connection.execute(
             "INSERT INTO chunks (meeting_id, track, seq, sha256, size_bytes, blob_key, codec,"
-            " sample_rate, channels, channel, idempotency_key)"
+            " sample_rate, channels, channel, idempotency_key, upload_track)"
             " SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bigint[],"
-            " $6::text[], $7::text[], $8::int[], $9::smallint[], $10::smallint[], $11::text[])",
+            " $6::text[], $7::text[], $8::int[], $9::smallint[], $10::smallint[], $11::text[],"
+            " $12::text[])",
             [chunk.meeting_id for chunk, _, _ in rows],
             [track for _, track, _ in rows],
             [chunk.seq for chunk, _, _ in rows],
@@ -345,6 +346,7 @@ class PostgresIntake:
             [chunk.channels for chunk, _, _ in rows],
             [channel for _, _, channel in rows],
             [chunk.idempotency_key for chunk, _, _ in rows],
+            [chunk.track for chunk, _, _ in rows],
         )
         await PostgresIntake._hear_again(connection, [(chunk, track) for chunk, track, _ in rows])
         counts: dict[str, int] = {}

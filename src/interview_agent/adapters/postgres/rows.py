@@ -26,8 +26,8 @@ MEETING_COLUMNS = (
     " finish_requested_at IS NOT NULL AS finish_requested"
 )
 CHUNK_COLUMNS = (
-    "track, seq, sha256, size_bytes, blob_key, codec, sample_rate, channels, channel, state,"
-    " reason, accepted_at"
+    "track, upload_track, seq, sha256, size_bytes, blob_key, codec, sample_rate, channels,"
+    " channel, state, reason, accepted_at"
 )
 SEGMENT_COLUMNS = (
     "meeting_id, segment_id, track, start_s, end_s, raw_text, text, words, changes, confidence,"

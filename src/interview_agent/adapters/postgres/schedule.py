@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from interview_agent.domain.meeting import missing_expected
+from interview_agent.domain.meeting import Place, missing_expected
 from interview_agent.domain.route import RouteFacts, Stage, Step
 
 if TYPE_CHECKING:
@@ -89,15 +89,16 @@ async def close_complete(
     complete = []
     for row in rows:
         expected = row["expected_last_seq"]
-        seqs: dict[str, list[int]] = {}
+        places: list[Place] = []
         if expected:
-            for chunk in await connection.fetch(
-                "SELECT track, seq FROM chunks WHERE meeting_id = $1 AND track = ANY($2)",
+            found = await connection.fetch(
+                "SELECT track, upload_track, seq FROM chunks WHERE meeting_id = $1"
+                " AND (track = ANY($2) OR upload_track = ANY($2))",
                 row["meeting_id"],
                 list(expected),
-            ):
-                seqs.setdefault(chunk["track"], []).append(chunk["seq"])
-        if not missing_expected(expected, seqs):
+            )
+            places = [Place(*each) for each in found]
+        if not missing_expected(expected, places):
             complete.append(row["meeting_id"])
     await close(connection, complete)
 
