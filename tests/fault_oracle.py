@@ -58,7 +58,10 @@ async def judge(dsn: str, blob_dir: Path, journal: Journal) -> int:
 async def _check_stored(
     connection: Any, blob_dir: Path, journal: Journal
 ) -> dict[Item, dict[str, Any]]:
-    rows = await connection.fetch("SELECT * FROM chunks")
+    rows = await connection.fetch(
+        "SELECT * FROM chunks WHERE meeting_id = ANY($1)",
+        [item.meeting_id for item in journal.ok | journal.unknown | journal.refused],
+    )
     stored = {Item(row["meeting_id"], row["seq"]): dict(row) for row in rows}
     assert len(stored) == len(rows)
     lost = journal.ok - stored.keys()

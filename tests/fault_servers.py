@@ -84,7 +84,7 @@ class OwnServers:
     @property
     def blob_dir(self) -> Path:
         """The folder of the audio that processes made apart share."""
-        return self._folder / "audio"
+        return self.agents.blob_dir
 
     async def start(self) -> None:
         await self.postgres.start()

@@ -165,6 +165,11 @@ class Agents:
         self._shared = shared
         self._made: list[Agent] = []
 
+    @property
+    def blob_dir(self) -> Path:
+        """The folder of the audio that processes made apart share."""
+        return self._folder / "audio"
+
     def make(self, role: str = "all", name: str = "data", **environment: str) -> Agent:
         """Prepare a process; `name` is its data folder."""
         values = {
@@ -182,7 +187,7 @@ class Agents:
         shared = {
             **self._shared,
             "STORAGE_MODE": "shared_fs",
-            "STORAGE_SHARED_FS_DIR": str(self._folder / "audio"),
+            "STORAGE_SHARED_FS_DIR": str(self.blob_dir),
             **environment,
         }
         return [self.make(role, f"data-{number}", **shared) for number, role in enumerate(roles)]

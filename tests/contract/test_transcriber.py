@@ -41,6 +41,7 @@ async def bench(
     """Each kind of transcriber in turn."""
     folder: Path = tmp_path_factory.mktemp("blobs")
     blobs = LocalFsBlobStore(folder)
+    await blobs.prepare()
     clips = [recording(name) for name in ("libri_2412_0.wav", "0870_sense.wav")]
     body = np.concatenate([*clips, silence(0.5), *clips, silence(3)]).tobytes()
     parts = []

@@ -121,3 +121,32 @@ async def test_a_left_over_temporary_file_is_seen_by_the_scan(
     left.write_bytes(b"half")
     assert f"meetings/m/main/{TEMPORARY_PREFIX}1" in await keys(blobs)
     await blobs.check()
+
+
+async def test_an_empty_mount_point_is_not_written_to(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    await blobs.put("meetings/m/main/0.bin", b"x")
+    (tmp_path / "chunks").rename(tmp_path / "share")
+    (tmp_path / "chunks").mkdir()
+    for write in (blobs.put("meetings/m/main/1.bin", b"x"), blobs.check()):
+        with pytest.raises(StorageError):
+            await write
+    with pytest.raises(StorageError):
+        await blobs.open("meetings/m/main/0.bin")
+    assert list((tmp_path / "chunks").iterdir()) == []
+    (tmp_path / "chunks").rmdir()
+    (tmp_path / "share").rename(tmp_path / "chunks")
+    await blobs.put("meetings/m/main/1.bin", b"x")
+
+
+async def test_what_was_written_again_is_too_young_to_be_deleted(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    names = ["meetings/m/main/0.bin", "meetings/m/main/1.bin"]
+    for name in names:
+        await blobs.put(name, b"x")
+        os.utime(tmp_path / "chunks" / name, (0, 0))
+    await blobs.put(names[0], b"x")
+    assert await blobs.delete(names, older_than_s=3600) == 1
+    assert await keys(blobs) == [names[0]]

@@ -7,7 +7,6 @@ import errno
 import hashlib
 import os
 import secrets
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
@@ -25,6 +24,9 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 TEMPORARY_PREFIX = ".tmp-"
+MARKER = ".storage-id"
+_FOLDERS_REMEMBERED = 10_000
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -48,15 +50,31 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _name_once(temporary: Path, final: Path) -> None:
+    """Give a file its name unless another process was first."""
+    try:
+        final.hardlink_to(temporary)
+    except FileExistsError:
+        return
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        temporary.rename(final)
+
+
 class LocalFsBlobStore:
     """Implements `ports.blob_store.BlobStore` in a folder.
 
     Every file is written under a temporary name, synced, renamed, and its folder synced; threads
-    of its own keep a slow disk away from everything else.
+    of its own keep a slow disk away from everything else. A marker tells the folder from the empty
+    mount point of a share that has gone; nothing is written or called lost there. Call `prepare`
+    first.
     """
 
     def __init__(self, base_dir: Path, *, threads: int = 8) -> None:
         self._base_dir = base_dir
+        self._identity = ""
+        self._synced: dict[Path, None] = {}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="blobs")
 
     async def _run(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -64,9 +82,9 @@ class LocalFsBlobStore:
         return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
 
     async def prepare(self) -> None:
-        """Make the folder, readable by this user alone. Raises `StorageError`."""
+        """Make the folder, readable by this user alone, and mark it. Raises `StorageError`."""
         with _faults():
-            await self._run(self._base_dir.mkdir, mode=0o700, parents=True, exist_ok=True)
+            await self._run(self._prepare)
 
     async def put(self, key: str, body: bytes) -> None:
         """Write, sync and name one blob. Raises `StorageError`; nothing is visible then."""
@@ -109,15 +127,14 @@ class LocalFsBlobStore:
                 return await self._run(self._path(key).open, "rb")
             except FileNotFoundError:
                 # A share that is not mounted must not make every chunk look lost.
-                if await self._run((self._base_dir / "meetings").is_dir):
-                    message = "the audio is not stored any more"
-                    raise NotFound(message) from None
-                raise
+                await self._run(self._check_mounted)
+                message = "the audio is not stored any more"
+                raise NotFound(message) from None
 
-    async def delete(self, keys: Sequence[str]) -> int:
-        """Delete the blobs that exist, and folders left empty; return how many blobs did."""
+    async def delete(self, keys: Sequence[str], *, older_than_s: float = 0.0) -> int:
+        """Delete those that exist and are old enough, and folders left empty; return how many."""
         with _faults():
-            return await self._run(self._delete, keys)
+            return await self._run(self._delete, keys, older_than_s)
 
     async def scan(self) -> AsyncIterator[tuple[str, float]]:
         """Yield every stored key, temporary files included, with its age in seconds."""
@@ -150,39 +167,80 @@ class LocalFsBlobStore:
             raise StorageError(message)
         return self._base_dir.joinpath(*parts)
 
+    def _prepare(self) -> None:
+        self._base_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        marker = self._base_dir / MARKER
+        if not marker.exists():
+            temporary = self._base_dir / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+            try:
+                self._write(temporary, secrets.token_hex(16).encode())
+                _name_once(temporary, marker)
+            finally:
+                temporary.unlink(missing_ok=True)
+        _sync_folder(self._base_dir)
+        self._identity = marker.read_text(encoding="ascii")
+
+    def _check_mounted(self) -> None:
+        try:
+            here = (self._base_dir / MARKER).read_text(encoding="ascii")
+        except FileNotFoundError:
+            here = ""
+        if not here or here != self._identity:
+            message = "the folder of the audio is not the one that it was"
+            raise StorageError(message, details={"cause": "not_mounted"}, retry_after_s=2)
+
     def _make_folder(self, folder: Path) -> None:
-        # The base itself is never made here: a share that is not mounted must not be written to.
+        self._check_mounted()
+        # A folder that somebody else has just made may not be on the disk yet, so each is synced
+        # into its parent by us too before the first file in it counts.
         missing = []
-        while folder != self._base_dir and not folder.is_dir():
+        while folder != self._base_dir and not (folder in self._synced and folder.is_dir()):
             missing.append(folder)
             folder = folder.parent
         for each in reversed(missing):
             each.mkdir(mode=0o700, exist_ok=True)
             _sync_folder(each.parent)
+            self._synced[each] = None
+        if len(self._synced) > _FOLDERS_REMEMBERED:
+            self._synced.clear()
 
     def _put(self, key: str, body: bytes) -> None:
         path = self._path(key)
         self._make_folder(path.parent)
         temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
         try:
-            with open(temporary, "xb", opener=_private) as file:
-                file.write(body)
-                file.flush()
-                os.fdatasync(file.fileno())
+            self._write(temporary, body)
             self._name(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+    @staticmethod
+    def _write(path: Path, body: bytes) -> None:
+        with open(path, "xb", opener=_private) as file:
+            file.write(body)
+            file.flush()
+            os.fdatasync(file.fileno())
 
     @staticmethod
     def _name(temporary: Path, path: Path) -> None:
         temporary.rename(path)
         _sync_folder(path.parent)
 
-    def _delete(self, keys: Sequence[str]) -> int:
+    def _now(self) -> float:
+        # The clock of the file system, which on a share is not ours.
+        marker = self._base_dir / MARKER
+        os.utime(marker)
+        return marker.stat().st_mtime
+
+    def _delete(self, keys: Sequence[str], older_than_s: float = 0.0) -> int:
         deleted = 0
+        now = self._now() if older_than_s else 0.0
         for key in keys:
             path = self._path(key)
             with suppress(FileNotFoundError):
+                # Somebody may have sent the same bytes again since they were looked at.
+                if older_than_s and now - path.stat().st_mtime < older_than_s:
+                    continue
                 path.unlink()
                 deleted += 1
             for folder in path.parents:
@@ -199,7 +257,7 @@ class LocalFsBlobStore:
         return [each for each in folder.iterdir() if each.is_dir()] if folder.is_dir() else []
 
     def _files(self, folder: Path) -> list[tuple[str, float]]:
-        now = time.time()
+        now = self._now()
         found = []
         for path in folder.rglob("*"):
             with suppress(FileNotFoundError):

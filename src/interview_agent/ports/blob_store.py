@@ -41,8 +41,8 @@ class BlobStore(Protocol):
         """
         ...
 
-    async def delete(self, keys: Sequence[str]) -> int:
-        """Delete the blobs that exist and return how many did."""
+    async def delete(self, keys: Sequence[str], *, older_than_s: float = 0.0) -> int:
+        """Delete the blobs that exist and are at least so old; return how many were."""
         ...
 
     def scan(self) -> AsyncIterator[tuple[str, float]]:

@@ -123,7 +123,8 @@ async def _sweep_once(archive: Archive, blobs: BlobStore) -> None:
     async def flush() -> None:
         orphans = await archive.unreferenced(batch)
         if orphans:
-            log.info("orphans_deleted", count=await blobs.delete(orphans))
+            count = await blobs.delete(orphans, older_than_s=ORPHAN_AGE_S)
+            log.info("orphans_deleted", count=count)
         batch.clear()
 
     async for key, age_s in blobs.scan():
