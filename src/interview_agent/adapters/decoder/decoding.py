@@ -8,6 +8,7 @@ import av
 from av.filter import Graph
 from av.stream import Discard
 
+from interview_agent.adapters.decoder.mp3_ending import silence_at_end, without
 from interview_agent.adapters.decoder.parts import (
     StreamReader,
     mp4_reader,
@@ -61,7 +62,7 @@ class Outlet:
         self._held = bytearray()
 
     def write(self, samples: memoryview) -> None:
-        """Take float32 samples as bytes; past the cap send up to it and raise `RefusalError`."""
+        """Take int16 samples as bytes; past the cap send up to it and raise `RefusalError`."""
         room = self._max_samples - self.samples
         taken = min(room, len(samples) // SAMPLE_BYTES)
         self._held += samples[: taken * SAMPLE_BYTES]
@@ -129,14 +130,14 @@ class Mouthpiece:
             channel_layout=frame.layout.name,
             time_base=f"1/{rate}",
         )
-        nodes = [self._entry, graph.add("aformat", sample_fmts="fltp")]
-        if channels > 1:
-            # `<` makes libav scale the gains so that they add up to 1, which is the mean.
-            picked = range(channels) if self._channel is None else (self._channel,)
-            nodes.append(graph.add("pan", "mono|c0<" + "+".join(f"c{index}" for index in picked)))
+        nodes = [self._entry]
+        if self._channel is not None and channels > 1:
+            nodes.append(graph.add("pan", f"mono|c0=c{self._channel}"))
+        # The very chain of faster-whisper's own reader: its recogniser writes other words for
+        # noisy sound that differs in the last bit.
         nodes.append(
             graph.add(
-                "aformat", sample_fmts="flt", sample_rates=str(SAMPLE_RATE), channel_layouts="mono"
+                "aformat", sample_fmts="s16", sample_rates=str(SAMPLE_RATE), channel_layouts="mono"
             )
         )
         self._exit = graph.add("abuffersink")
@@ -155,10 +156,15 @@ class Mouthpiece:
 
 def decode(parts: Parts, wanted: Wanted, outlet: Outlet) -> None:
     """Decode a whole stream into `outlet`. Raises `RefusalError`, `ParentGoneError`."""
-    container = _open(parts, wanted)
+    head = parts.head(HEAD_BYTES)
+    container = _open(parts, head, wanted)
     stream = _only_audio(container)
     mouthpiece = Mouthpiece(outlet, wanted.channel)
-    for packet in _packets(container, stream):
+    packets = _packets(container, stream)
+    silence = silence_at_end(head) if container.format.name == "mp3" else None
+    if silence:
+        packets = without(packets, silence, stream.codec_context.sample_rate)
+    for packet in packets:
         try:
             frames = packet.decode()
         except MemoryError:
@@ -173,8 +179,7 @@ def decode(parts: Parts, wanted: Wanted, outlet: Outlet) -> None:
         raise RefusalError("undecodable", "There is no audio in it.")
 
 
-def _open(parts: Parts, wanted: Wanted) -> Any:
-    head = parts.head(HEAD_BYTES)
+def _open(parts: Parts, head: bytes, wanted: Wanted) -> Any:
     kind = "pcm" if wanted.codec == "pcm" else sniff(head)
     if kind is None:
         raise RefusalError("undecodable", "The bytes are no audio that is known here.")

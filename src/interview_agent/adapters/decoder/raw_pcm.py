@@ -51,5 +51,6 @@ class RawPcm:
         if self._channel is not None or self._channels == 1:
             picked = samples[:, self._channel or 0].astype(np.float32)
         else:
-            picked = samples.mean(axis=1, dtype=np.float32)
+            # Rounded as libav rounds, so that raw samples sound like the same ones in a wav.
+            picked = np.floor(samples.mean(axis=1, dtype=np.float32) + np.float32(0.5))
         return picked / np.float32(_FULL_SCALE)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 SAMPLE_RATE = 16_000
 """Samples a second of what the children send."""
 
-SAMPLE_BYTES = 4
-"""Bytes of one float32 sample in native byte order."""
+SAMPLE_BYTES = 2
+"""Bytes of one int16 sample in native byte order."""
 
 MESSAGE_SAMPLES = SAMPLE_RATE
 """Most samples in one message: one second, well below the kernel's limit for a message."""
