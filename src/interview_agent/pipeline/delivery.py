@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.analytics.report_text import format_report
 from interview_agent.domain.ids import is_address
-from interview_agent.domain.pii.masking import mask
+from interview_agent.domain.pii.disclosure import QuoteMask
 from interview_agent.domain.route import Stage
 from interview_agent.ports.work import Claim, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from interview_agent.domain.meeting import Meeting
     from interview_agent.ports.mailer import Mailer
@@ -55,17 +56,24 @@ class DeliveryStage:
         await self._records.commit_delivery(claim, record.version, CHANNEL, "pending", None)
         alive()
         language = "en" if record.meeting.language == "en" else "ru"
-        text = format_report(dict(record.report), language)
+        text = await self._letter(claim, record.report, language)
         refused = await self._mailer.send(
             recipients,
             _SUBJECT[language].format(record.meeting.meeting_id),
-            mask(text) if self._pii_masking else text,
+            text,
             message_id=f"report-{record.meeting.meeting_id}-{record.version}",
         )
         # Another try would send it again to those who have it.
         reason = f"refused: {len(refused)} of {len(recipients)} recipients" if refused else None
         await self._records.commit_delivery(claim, record.version, CHANNEL, "sent", reason)
         return Outcome()
+
+    async def _letter(self, claim: Claim, report: Mapping[str, Any], language: str) -> str:
+        text = format_report(dict(report), language)
+        if not self._pii_masking:
+            return text
+        segments = (await self._records.record(claim)).segments
+        return await asyncio.to_thread(lambda: QuoteMask(segments).text(text))
 
     async def give_up(self, claim: Claim, reason: str) -> bool:
         """Record the failure beside the report, which stands."""

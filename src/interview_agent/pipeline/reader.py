@@ -27,8 +27,8 @@ from interview_agent.domain.meeting import (
     roles_by_speaker,
     speaker_of,
 )
-from interview_agent.domain.pii.disclosure import masked_segment
-from interview_agent.domain.pii.masking import mask, mask_tree
+from interview_agent.domain.pii.disclosure import QuoteMask, masked_segments
+from interview_agent.domain.pii.masking import mask
 from interview_agent.domain.route import Stage
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ class _Lens:
             for segment in segments
         ]
         seen.sort(key=lambda segment: (segment.start_s, segment.end_s, segment.track))
-        return [masked_segment(segment) for segment in seen] if self.masked else seen
+        return masked_segments(seen) if self.masked else seen
 
 
 def _meeting_body(
@@ -239,7 +239,7 @@ def _meeting_body(
         **_facts_body(view.meeting, view.stages),
         "raw_transcript": _lines((segment.speaker, segment.raw_text) for segment in seen),
         "enhanced_transcript": _lines((segment.speaker, segment.text) for segment in seen),
-        "report": mask_tree(report) if lens.masked else report,
+        "report": QuoteMask(segments).tree(report) if lens.masked else report,
         "report_version": view.report_version,
         "tracks": [
             {

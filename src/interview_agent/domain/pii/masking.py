@@ -22,7 +22,7 @@ from interview_agent.domain.pii.phones import PHONE_RULES
 from interview_agent.domain.pii.rule import stretches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from interview_agent.domain.pii.rule import Rule, Span
     from interview_agent.domain.transcript import Word
@@ -101,14 +101,14 @@ def _new_labels(texts: Sequence[str]) -> dict[int, str]:
     return {at: label for at, label in labels.items() if not _LABEL.fullmatch(texts[at])}
 
 
-def mask_tree(value: Any) -> Any:
+def mask_tree(value: Any, how: Callable[[str], str] = mask) -> Any:
     """Return a JSON value with every string in it masked; the keys of objects stay."""
     if isinstance(value, str):
-        return mask(value)
+        return how(value)
     if isinstance(value, dict):
-        return {key: mask_tree(item) for key, item in value.items()}
+        return {key: mask_tree(item, how) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [mask_tree(item) for item in value]
+        return [mask_tree(item, how) for item in value]
     return value
 
 
