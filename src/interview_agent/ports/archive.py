@@ -42,7 +42,6 @@ class MeetingView:
     tracks: Sequence[TrackView]
     stages: Sequence[StageView]
     deliveries: Sequence[DeliveryView]
-    chunk_states: Mapping[str, int]
     report: Mapping[str, Any] | None
     report_version: int | None
 

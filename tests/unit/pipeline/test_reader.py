@@ -110,7 +110,6 @@ class OneMeeting:
             tracks=[TrackView(track, None, "ru", 2.5) for track in tracks],
             stages=stages,
             deliveries=(),
-            chunk_states={},
             report=report,
             report_version=1 if report else None,
         )

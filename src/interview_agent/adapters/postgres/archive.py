@@ -46,10 +46,6 @@ class PostgresArchive:
                 " WHERE meeting_id = $1 ORDER BY report_version, channel",
                 meeting_id,
             )
-            states = await connection.fetch(
-                "SELECT state, count(*) FROM chunks WHERE meeting_id = $1 GROUP BY state",
-                meeting_id,
-            )
             report = await connection.fetchrow(
                 "SELECT version, report FROM reports WHERE meeting_id = $1"
                 " ORDER BY version DESC LIMIT 1",
@@ -60,7 +56,6 @@ class PostgresArchive:
                 tracks=await fetch_tracks(connection, meeting_id),
                 stages=[stage_view_of(row) for row in stages],
                 deliveries=[DeliveryView(**dict(row)) for row in deliveries],
-                chunk_states={row["state"]: row["count"] for row in states},
                 report=report["report"] if report else None,
                 report_version=report["version"] if report else None,
             )
