@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncpg
 import structlog
 
 from interview_agent.domain.errors import StartupError
@@ -25,6 +26,13 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
+
+_UNFIT = (
+    asyncpg.SyntaxOrAccessError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.DataError,
+)
+"""What a database says that holds something else than this release expects."""
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +75,8 @@ async def _applied(connection: Connection) -> dict[int, str]:
 async def migrate(database: Database) -> list[str]:
     """Apply what is missing and return its names; other processes wait meanwhile.
 
-    Raises `StartupError` when an applied migration was edited, `DatabaseError`.
+    All or none are applied. Raises `StartupError` when an applied migration was edited or one does
+    not fit the database, and `DatabaseError`.
     """
     done: list[str] = []
     async with database.transaction() as connection:
@@ -79,7 +88,11 @@ async def migrate(database: Database) -> list[str]:
             if migration.version in applied:
                 _check_unedited(migration, applied[migration.version])
                 continue
-            await connection.execute(migration.statements, timeout=600)
+            try:
+                await connection.execute(migration.statements, timeout=600)
+            except _UNFIT as error:
+                message = f"migration {migration.name} cannot be applied here: {error}"
+                raise StartupError(message) from error
             await connection.execute(
                 "INSERT INTO schema_migrations (version, name, sha256) VALUES ($1, $2, $3)",
                 migration.version,
