@@ -40,9 +40,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(settings: Settings, roles: frozenset[Role]) -> int:
-    # Reading the command line must not cost the seconds that the speech libraries take to load.
-    from interview_agent.compose import open_service  # noqa: PLC0415
-
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -53,6 +50,10 @@ async def _serve(settings: Settings, roles: frozenset[Role]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    # The seconds that the speech libraries take to load must not cost those who ask for help, nor
+    # be without an ear for signals.
+    from interview_agent.compose import open_service  # noqa: PLC0415
+
     async with AsyncExitStack() as stack:
         opening = asyncio.ensure_future(stack.enter_async_context(open_service(settings, roles)))
         stopping = asyncio.ensure_future(stop.wait())

@@ -320,7 +320,12 @@ async def _add_web(
     app = build_app(
         WebParts(
             ingest=Ingest(
-                PostgresIntake(database), archive, blobs, wake, clock=lambda: datetime.now(UTC)
+                PostgresIntake(database),
+                archive,
+                blobs,
+                wake,
+                clock=lambda: datetime.now(UTC),
+                accepting=lambda: not service.draining,
             ),
             reader=Reader(archive, pii_masking=settings.pii_masking),
             authenticator=authenticator,

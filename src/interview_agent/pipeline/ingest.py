@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.audio_format import SUPPORTED_CODECS, normalise_codec
-from interview_agent.domain.errors import BadAudio, NotFound, ValidationFailed
+from interview_agent.domain.errors import Backpressure, BadAudio, NotFound, ValidationFailed
 from interview_agent.domain.ids import DEFAULT_TRACK, MAX_SEQ, check_name, new_meeting_id
 from interview_agent.domain.meeting import Consent, Meeting, Mode
 from interview_agent.domain.route import Stage
@@ -122,7 +122,8 @@ def _check(upload: Upload) -> None:
 class Ingest:
     """Takes in meetings and audio.
 
-    `clock` gives the time in UTC, `random_hex` that many random bytes in hex.
+    `clock` gives the time in UTC, `random_hex` that many random bytes in hex. Once `accepting` is
+    false, new audio is turned away with `Backpressure`.
     """
 
     def __init__(
@@ -134,6 +135,7 @@ class Ingest:
         *,
         clock: Callable[[], datetime],
         random_hex: Callable[[int], str] = secrets.token_hex,
+        accepting: Callable[[], bool] = lambda: True,
     ) -> None:
         self._intake = intake
         self._archive = archive
@@ -141,6 +143,7 @@ class Ingest:
         self._wake = wake
         self._clock = clock
         self._random_hex = random_hex
+        self._accepting = accepting
 
     async def start(self, caller: Identity, request: StartRequest) -> Meeting:
         """Create a meeting, or return the caller's own one of that id as it is.
@@ -164,9 +167,10 @@ class Ingest:
         """Make one chunk durable; what is returned for survives any crash.
 
         Raises `ValidationFailed`, `BadAudio` for an empty body, `Conflict`, `ConsentDenied`,
-        `StorageError` and `DatabaseError`; nothing of the chunk is visible then.
+        `Backpressure`, `StorageError` and `DatabaseError`; nothing of the chunk is visible then.
         """
         _check(upload)
+        self._check_open()
         if not body:
             message = "the chunk is empty"
             raise BadAudio(message)
@@ -193,6 +197,7 @@ class Ingest:
         Raises as `chunk` does, and `TooLarge` past `max_bytes`.
         """
         _check(upload)
+        self._check_open()
         probe = self._new_chunk(caller, upload, sha256="", size_bytes=0, key="")
         await self._intake.admit_meeting(probe)
         facts = await self._blobs.put_stream(self._key_prefix(upload), body, max_bytes=max_bytes)
@@ -218,6 +223,11 @@ class Ingest:
         meeting = await self._intake.finish(meeting_id, expected_last_seq)
         self._wake.notify(Stage.STT, meeting_id)
         return meeting
+
+    def _check_open(self) -> None:
+        if not self._accepting():
+            message = "this process is stopping"
+            raise Backpressure(message, retry_after_s=5)
 
     @staticmethod
     def _key_prefix(upload: Upload) -> str:
