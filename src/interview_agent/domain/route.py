@@ -81,5 +81,14 @@ def next_steps(stage: Stage, facts: RouteFacts) -> tuple[Step, ...]:
 
 
 def steps_after_giving_up(stage: Stage, facts: RouteFacts) -> tuple[Step, ...]:
-    """Say what goes on although `stage` failed: what was heard is still reported on."""
-    return next_steps(stage, facts) if stage in (Stage.STT, Stage.ENHANCER) else ()
+    """Say what goes on although `stage` failed.
+
+    What was heard is still reported on, and no failure keeps audio and words beyond their time.
+    """
+    match stage:
+        case Stage.STT | Stage.ENHANCER:
+            return next_steps(stage, facts)
+        case Stage.ANALYTICS | Stage.DELIVERY:
+            return (Step(Stage.RETENTION),)
+        case Stage.RETENTION:
+            return ()

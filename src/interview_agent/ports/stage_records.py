@@ -117,5 +117,5 @@ class StageRecords(Protocol):
         ...
 
     async def forget_text(self, claim: Claim, days: int) -> bool:
-        """Delete the words of a meeting older than `days`; False while it is younger."""
+        """Delete words, reports and names of a meeting older than `days`; False while younger."""
         ...

@@ -269,9 +269,9 @@ class PostgresStageRecords:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
             expired = await connection.fetchval(
-                "UPDATE meetings SET text_deleted_at = coalesce(text_deleted_at, now())"
-                " WHERE meeting_id = $1 AND coalesce(last_audio_at, created_at)"
-                " < now() - make_interval(days => $2) RETURNING 1",
+                "UPDATE meetings SET text_deleted_at = coalesce(text_deleted_at, now()),"
+                " context = '{}', recipients = '{}' WHERE meeting_id = $1"
+                " AND coalesce(last_audio_at, created_at) < now() - make_interval(days => $2) RETURNING 1",
                 claim.meeting_id,
                 days,
             )
@@ -283,7 +283,8 @@ class PostgresStageRecords:
                     claim.meeting_id,
                 )
             await connection.execute(
-                "UPDATE tracks SET checkpoint = NULL WHERE meeting_id = $1", claim.meeting_id
+                "UPDATE tracks SET checkpoint = NULL, speaker_hint = NULL WHERE meeting_id = $1",
+                claim.meeting_id,
             )
         return True
 
