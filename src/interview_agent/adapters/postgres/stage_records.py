@@ -271,7 +271,8 @@ class PostgresStageRecords:
             expired = await connection.fetchval(
                 "UPDATE meetings SET text_deleted_at = coalesce(text_deleted_at, now()),"
                 " context = '{}', recipients = '{}' WHERE meeting_id = $1"
-                " AND coalesce(last_audio_at, created_at) < now() - make_interval(days => $2) RETURNING 1",
+                " AND coalesce(last_audio_at, created_at) < now() - make_interval(days => $2)"
+                " RETURNING 1",
                 claim.meeting_id,
                 days,
             )
