@@ -30,7 +30,9 @@ class LoopDiedError(AgentError):
     code = "loop_gave_up"
 
 
-async def _keep(name: str, loop: Callable[[], Awaitable[None]], metrics: Metrics) -> None:
+async def _keep(
+    name: str, loop: Callable[[], Awaitable[None]], metrics: Metrics, backoff_s: float
+) -> None:
     deaths = 0
     while True:
         started = time.monotonic()
@@ -45,20 +47,26 @@ async def _keep(name: str, loop: Callable[[], Awaitable[None]], metrics: Metrics
             if deaths >= MAX_DEATHS:
                 message = f"the loop {name} died {deaths} times in a row"
                 raise LoopDiedError(message) from error
-            await asyncio.sleep(min(_BACKOFF_S * 2**deaths, _BACKOFF_LIMIT_S))
+            await asyncio.sleep(min(backoff_s * 2**deaths, _BACKOFF_LIMIT_S))
         else:
             return
 
 
-async def supervise(loops: Mapping[str, Callable[[], Awaitable[None]]], metrics: Metrics) -> None:
+async def supervise(
+    loops: Mapping[str, Callable[[], Awaitable[None]]],
+    metrics: Metrics,
+    *,
+    backoff_s: float = _BACKOFF_S,
+) -> None:
     """Run loops until all have returned or one is given up; the others are cancelled then.
 
-    Raises `LoopDiedError`.
+    A loop that died is started again after a pause that doubles from `backoff_s`. Raises
+    `LoopDiedError`.
     """
     metrics.start_at_zero(LOOP_RESTARTS, ({"loop": name} for name in loops))
     try:
         async with asyncio.TaskGroup() as group:
             for name, loop in loops.items():
-                group.create_task(_keep(name, loop, metrics), name=name)
+                group.create_task(_keep(name, loop, metrics, backoff_s), name=name)
     except* LoopDiedError as errors:
         raise errors.exceptions[0] from None
