@@ -16,6 +16,9 @@ run: setup ## Keep the service up on 127.0.0.1:8010, with everything it needs.
 test: lint ## Check the code and run all tests.
 	@.venv/bin/python -m pytest -q
 
+chaos: setup ## Break a running installation at random for ten minutes, then judge it (ARGS=--seed 7).
+	@.venv/bin/python scripts/chaos.py $(ARGS)
+
 lint: setup ## Check style, form, types and layers.
 	@scripts/lint.sh
 

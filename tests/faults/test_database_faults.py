@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -16,6 +16,7 @@ from fault_servers import frozen, tree
 
 if TYPE_CHECKING:
     from fault_servers import OwnServers
+    from running_agents import Agents
 
 MOCK = {"STT_PROVIDER": "mock", "MEETING_QUIET_SEC": "60"}
 
@@ -93,4 +94,37 @@ async def test_a_database_that_hangs_is_not_waited_for(own: OwnServers) -> None:
     assert len(driver.journal.refusals) >= 12
     await settled(agent, driver.journal)
     assert await judge(own.postgres.address, own.blob_dir, driver.journal)
+    assert await agent.stop() == 0
+
+
+async def test_a_stage_that_always_fails_hides_nothing_that_was_finished(
+    agents: Agents, dsn: str
+) -> None:
+    """A report that cannot be stored is given up on after five tries; the transcript stays."""
+    (agent,) = agents.make_apart(["all"], **MOCK)
+    await agent.start()
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'refused'; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON reports FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    await agent.send("m", 0, b"x" * 15)
+    await agent.call("POST", "/v1/meetings/m/finish")
+
+    def states(found: Any) -> dict[str, str]:
+        return {each["stage"]: each["state"] for each in found["stages"]}
+
+    found = await agent.until("m", lambda found: states(found).get("analytics") == "failed", 60)
+    assert found["status"] == "failed"
+    assert "mock_transcript bytes=15 sr=16000" in found["raw_transcript"]
+    assert states(found)["enhancer"] == "done"
+    tries = await connection.fetchval("SELECT attempts FROM stage_work WHERE stage = 'analytics'")
+    assert tries == 5
+    await connection.execute("DROP TRIGGER refuse ON reports")
+    await connection.close()
+    await agent.send("m", 1, b"x" * 16)
+    await agent.call("POST", "/v1/meetings/m/finish")
+    done = await agent.until_done("m")
+    assert done["version"] == 1
     assert await agent.stop() == 0
