@@ -59,6 +59,9 @@ class SmtpMailer:
 
     def _send(self, message: EmailMessage, recipients: list[str]) -> list[str]:
         with self._connect() as connection:
+            if self._server.security == "starttls":
+                # A server without STARTTLS raises here: the password never goes in clear.
+                connection.starttls(context=ssl.create_default_context())
             if self._server.user:
                 connection.login(self._server.user, self._server.password or "")
             return list(connection.send_message(message, to_addrs=recipients))
@@ -72,8 +75,4 @@ class SmtpMailer:
                 timeout=_TIMEOUT_S,
                 context=ssl.create_default_context(),
             )
-        connection = smtplib.SMTP(server.host, server.port, timeout=_TIMEOUT_S)
-        if server.security == "starttls":
-            # A server without STARTTLS raises here: the password never goes in clear.
-            connection.starttls(context=ssl.create_default_context())
-        return connection
+        return smtplib.SMTP(server.host, server.port, timeout=_TIMEOUT_S)

@@ -1,0 +1,166 @@
+"""Audio and words go when their time is over, on a real database and a real folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+from test_intake import chunk
+
+from interview_agent.adapters.local_fs import LocalFsBlobStore
+from interview_agent.adapters.postgres import (
+    Database,
+    PostgresArchive,
+    PostgresIntake,
+    PostgresStageRecords,
+    PostgresWorkStore,
+)
+from interview_agent.domain.errors import LeaseLost, NotFound
+from interview_agent.domain.route import Stage
+from interview_agent.domain.transcript import DraftSegment
+from interview_agent.pipeline.retention import RetentionStage
+from interview_agent.ports.intake import NewMeeting
+from interview_agent.ports.transcriber import TrackProgress
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from interview_agent.ports.work import Claim, Outcome
+
+DAYS_AUDIO, DAYS_TEXT = 14, 90
+CHUNKS = 3
+
+
+class Vault:
+    """A finished meeting with three files, and a retention stage to look after it."""
+
+    def __init__(self, database: Database, blobs: LocalFsBlobStore, folder: Path) -> None:
+        self.database, self.blobs, self.folder = database, blobs, folder
+        self.archive = PostgresArchive(database)
+        self.work = PostgresWorkStore(database)
+        records = PostgresStageRecords(database)
+        self.stage = RetentionStage(records, blobs, days_audio=DAYS_AUDIO, days_text=DAYS_TEXT)
+        self._records = records
+
+    async def fill(self) -> None:
+        intake = PostgresIntake(self.database)
+        who = {"participants": [{"track": "main", "name": "Anna"}]}
+        await intake.start(
+            NewMeeting("m1", "subject:a", context=who, recipients=("anna@example.com",))
+        )
+        for seq in range(CHUNKS):
+            new = chunk(seq, speaker_hint="Anna")
+            await self.blobs.put(new.blob_key, b"audio")
+            await intake.accept(new)
+        await intake.finish("m1", {})
+        stt = await self._claim(Stage.STT)
+        said = (DraftSegment("said", 0.0, 1.0),)
+        await self._records.commit_progress(stt, TrackProgress(0, said, {"at": 1}, 2, 1.0))
+        await self.work.complete(stt)
+        await self.work.complete(await self._claim(Stage.ENHANCER))
+        analytics = await self._claim(Stage.ANALYTICS)
+        version = (await self._records.record(analytics)).meeting.audio_version
+        await self._records.commit_report(analytics, version, {"summary": "said"})
+        await self.work.complete(analytics)
+        await self.work.complete(await self._claim(Stage.DELIVERY))
+
+    async def _claim(self, stage: Stage) -> Claim:
+        claim = await self.work.claim(stage, "test", 60.0)
+        assert claim is not None
+        return claim
+
+    async def age(self, days: int) -> None:
+        """Make the meeting and its audio older than `days`."""
+        async with self.database.connection() as connection:
+            for statement in (
+                "UPDATE meetings SET created_at = now() - make_interval(days => $1)",
+                "UPDATE meetings SET last_audio_at = now() - make_interval(days => $1)",
+                "UPDATE chunks SET accepted_at = now() - make_interval(days => $1)",
+            ):
+                await connection.execute(statement, days)
+
+    async def look(self) -> Outcome:
+        """Let retention look once."""
+        claim = await self._claim(Stage.RETENTION)
+        outcome = await self.stage.run(claim, lambda: None)
+        await self.work.complete(claim, outcome.again_in_s)
+        return outcome
+
+    def files(self) -> list[str]:
+        return [path.name for path in (self.folder / "k").glob("*")]
+
+
+@pytest_asyncio.fixture
+async def vault(database: Database, tmp_path: Path) -> AsyncIterator[Vault]:
+    blobs = LocalFsBlobStore(tmp_path / "audio")
+    await blobs.prepare()
+    made = Vault(database, blobs, tmp_path / "audio")
+    await made.fill()
+    yield made
+    await blobs.aclose()
+
+
+async def test_what_is_young_stays_and_is_looked_at_again(vault: Vault) -> None:
+    await vault.age(DAYS_AUDIO - 1)
+    assert (await vault.look()).again_in_s
+    assert len(vault.files()) == CHUNKS
+    assert [each.raw_text for each in await vault.archive.segments("m1")] == ["said"]
+
+
+async def test_audio_goes_first_and_the_words_stay(vault: Vault) -> None:
+    await vault.age(DAYS_AUDIO + 1)
+    assert (await vault.look()).again_in_s
+    assert vault.files() == []
+    chunks = await vault.archive.chunks("m1")
+    assert [(each.seq, each.blob_key) for each in chunks] == [(seq, "") for seq in range(CHUNKS)]
+    assert {each.sha256 for each in chunks} != {""}, "what came can still be proved"
+    view = await vault.archive.meeting("m1")
+    assert view.report == {"summary": "said"}
+    assert [each.raw_text for each in await vault.archive.segments("m1")] == ["said"]
+
+
+async def test_then_words_reports_and_names_go_and_nobody_looks_again(vault: Vault) -> None:
+    await vault.age(DAYS_TEXT + 1)
+    assert (await vault.look()).again_in_s is None
+    assert vault.files() == []
+    view = await vault.archive.meeting("m1")
+    assert (view.report, view.deliveries, view.meeting.context) == (None, [], {})
+    assert list(view.meeting.recipients) == []
+    assert view.tracks[0].speaker_hint is None
+    assert await vault.archive.segments("m1") == []
+    async with vault.database.connection() as connection:
+        left = await connection.fetch("SELECT checkpoint, text_deleted_at FROM tracks, meetings")
+        said = await connection.fetchval("SELECT count(*) FROM segments WHERE raw_text <> ''")
+    assert [row["checkpoint"] for row in left] == [None]
+    assert left[0]["text_deleted_at"] is not None
+    assert said == 0
+    assert await vault.work.claim(Stage.RETENTION, "test", 60.0) is None
+
+
+async def test_files_that_are_gone_already_do_not_stop_it(vault: Vault) -> None:
+    """A process that dies between files and rows leaves rows whose files are gone."""
+    await vault.age(DAYS_AUDIO + 1)
+    keys = [each.blob_key for each in await vault.archive.chunks("m1")]
+    assert await vault.blobs.delete(keys) == CHUNKS
+    assert (await vault.look()).again_in_s
+    assert {each.blob_key for each in await vault.archive.chunks("m1")} == {""}
+
+
+async def test_a_worker_that_lost_its_lease_forgets_nothing(vault: Vault) -> None:
+    await vault.age(DAYS_TEXT + 1)
+    slow = await vault.work.claim(Stage.RETENTION, "slow", 0.0)
+    assert slow is not None
+    assert await vault.work.claim(Stage.RETENTION, "heir", 60.0) is not None
+    with pytest.raises(LeaseLost):
+        await vault.stage.run(slow, lambda: None)
+    assert [each.raw_text for each in await vault.archive.segments("m1")] == ["said"]
+
+
+async def test_deleted_audio_is_gone_for_good_and_not_a_fault_of_the_store(vault: Vault) -> None:
+    (first, *_) = await vault.archive.chunks("m1")
+    await vault.age(DAYS_AUDIO + 1)
+    await vault.look()
+    with pytest.raises(NotFound):
+        await vault.blobs.open(first.blob_key)
