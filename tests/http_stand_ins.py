@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
-from interview_agent.adapters.local_fs import LocalFsBlobStore
+from interview_agent.adapters.local_fs import MARKER, LocalFsBlobStore
 from interview_agent.domain.errors import DatabaseError
 from interview_agent.metrics import Metrics
 from interview_agent.pipeline.ingest import Ingest
@@ -169,7 +169,8 @@ async def code_of(answer: ClientResponse) -> tuple[int, str]:
 
 
 def stored_files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """Return what a store holds, its mark aside."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != MARKER]
 
 
 async def raw_exchange(client: Client, request: bytes) -> bytes:

@@ -14,6 +14,7 @@ from aiohttp import ClientResponse, FormData
 from aiohttp.test_utils import TestClient, TestServer
 from jsonschema import Draft202012Validator
 
+from http_stand_ins import stored_files
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import Database, PostgresArchive, PostgresIntake
 from interview_agent.metrics import Metrics
@@ -101,10 +102,6 @@ async def read(client: Client, path: str, headers: dict[str, str] = ALICE) -> An
     answer = await client.get(path, headers=headers)
     assert answer.status == 200
     return await answer.json()
-
-
-def stored_files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 async def test_a_client_of_the_reference_sees_the_fields_it_knows(client: Client) -> None:

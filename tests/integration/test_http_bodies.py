@@ -126,6 +126,28 @@ async def test_audio_that_is_no_base64_or_empty_is_bad_audio(
     assert doors.accepted == []
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"channels": 0},
+        {"channels": 9},
+        {"sample_rate": 3999},
+        {"sample_rate": 10**12},
+        {"split_channels": True, "channels": 2, "channel_tracks": "a,b"},
+        {"split_channels": True, "channels": 2, "channel_tracks": ["a", "a"]},
+        {"split_channels": True, "channels": 2, "channel_tracks": ["a"]},
+        {"split_channels": True, "channels": 2, "channel_tracks": ["a", "../b"]},
+        {"split_channels": True, "channels": 2, "track": "t" * 64},
+    ],
+)
+async def test_sound_of_an_impossible_shape_is_a_validation_error(
+    client: Client, doors: Doors, field: dict[str, Any]
+) -> None:
+    answer = await client.http.post(CHUNKS, json=chunk(**field), headers=KEY)
+    assert await code_of(answer) == (422, "validation")
+    assert doors.accepted == []
+
+
 async def test_unknown_fields_are_ignored_and_nulls_mean_defaults(
     client: Client, doors: Doors
 ) -> None:

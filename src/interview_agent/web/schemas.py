@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from interview_agent.domain.ids import ADDRESS_PATTERN, DEFAULT_TRACK, MAX_SEQ, NAME_PATTERN
 from interview_agent.domain.meeting import ChunkState, Consent, Mode, StageState, Status
 from interview_agent.domain.route import Stage
+from interview_agent.pipeline.ingest import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}\Z")
 
@@ -35,14 +36,20 @@ def _null_is_default_track(value: object) -> object:
     return DEFAULT_TRACK if value is None or value == "" else value
 
 
+def _null_is_empty(value: object) -> object:
+    return [] if value is None else value
+
+
 def _names(value: object) -> object:
     if isinstance(value, str):
         return [name for name in (part.strip() for part in value.split(",")) if name]
-    return [] if value is None else value
+    return _null_is_empty(value)
 
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
 Seq = Annotated[int, Field(strict=True, ge=0, le=MAX_SEQ)]
+SampleRate = Annotated[int, Field(ge=MIN_SAMPLE_RATE, le=MAX_SAMPLE_RATE)]
+Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
 Track = Annotated[Name, BeforeValidator(_null_is_default_track)]
 Hint = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(_empty_is_absent)]
 Key = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(_empty_is_absent)]
@@ -94,13 +101,15 @@ class ChunkBody(Form):
     codec: Annotated[str, Field(max_length=100)] = Field(
         "pcm", description="`pcm` is s16le; any container is recognised from its bytes."
     )
-    sample_rate: int = 16_000
-    channels: int = 1
+    sample_rate: SampleRate = 16_000
+    channels: Channels = 1
     idempotency_key: Key = None
     track: Track = DEFAULT_TRACK
     speaker_hint: Hint = None
     split_channels: bool = Field(False, description="Hear each channel as a track of its own.")
-    channel_tracks: Annotated[list[Name], BeforeValidator(_names), Field(max_length=8)] = Field(
+    channel_tracks: Annotated[
+        list[Name], BeforeValidator(_null_is_empty), Field(max_length=MAX_CHANNELS)
+    ] = Field(
         default_factory=list, description="Names of those tracks, in the order of the channels."
     )
 
@@ -131,15 +140,15 @@ class RecordingQuery(Form):
     track: Track = DEFAULT_TRACK
     seq: Annotated[int, Field(ge=0, le=MAX_SEQ)] = 0
     codec: Annotated[str, Field(max_length=100)] = "auto"
-    sample_rate: int = 16_000
+    sample_rate: SampleRate = 16_000
     channels: Annotated[
-        int | None, BeforeValidator(_empty_is_absent, json_schema_input_type=int)
+        Channels | None, BeforeValidator(_empty_is_absent, json_schema_input_type=int)
     ] = Field(None, description="Default: 2 with `split_channels`, else 1.")
     split_channels: bool = False
     channel_tracks: Annotated[
         list[Name],
         BeforeValidator(_names, json_schema_input_type=str),
-        Field(max_length=8),
+        Field(max_length=MAX_CHANNELS),
     ] = Field(default_factory=list, description="Comma-separated.")
     speaker_hint: Hint = None
     idempotency_key: Key = None
