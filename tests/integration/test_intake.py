@@ -14,7 +14,13 @@ from interview_agent.adapters.postgres import (
     PostgresIntake,
     PostgresWorkStore,
 )
-from interview_agent.domain.errors import Conflict, ConsentDenied, NotFound, ValidationFailed
+from interview_agent.domain.errors import (
+    Conflict,
+    ConsentDenied,
+    DatabaseError,
+    NotFound,
+    ValidationFailed,
+)
 from interview_agent.domain.meeting import Consent, Gap, Mode, gaps_by_track
 from interview_agent.ports.intake import NewChunk, NewMeeting
 
@@ -167,3 +173,34 @@ async def test_text_that_the_database_cannot_store_is_the_callers_fault(
         await PostgresIntake(database).start(
             NewMeeting("m1", "subject:a", context={"nul": "a\u0000b"})
         )
+
+
+async def test_a_chunk_that_cannot_be_stored_does_not_take_its_neighbours_down(
+    database: Database,
+) -> None:
+    intake = PostgresIntake(database)
+    unstorable = chunk(1, idempotency_key="\0")
+    answers = await asyncio.gather(
+        *(intake.accept(each) for each in (chunk(0), unstorable, chunk(2))), return_exceptions=True
+    )
+    assert [type(each).__name__ for each in answers] == ["Receipt", "ValidationFailed", "Receipt"]
+    assert [each.seq for each in await PostgresArchive(database).chunks("m1")] == [0, 2]
+
+
+async def test_a_sender_is_not_kept_waiting_and_what_was_refused_is_not_stored_later(
+    database: Database,
+) -> None:
+    await PostgresIntake(database).accept(chunk(0))
+    impatient = PostgresIntake(database, patience_s=0.2)
+    async with database.transaction() as connection:
+        await connection.execute("SELECT 1 FROM meetings FOR UPDATE")
+        committing = asyncio.create_task(impatient.accept(chunk(1)))
+        await asyncio.sleep(0.05)
+        with pytest.raises(DatabaseError):
+            await impatient.accept(chunk(2))
+        with pytest.raises(DatabaseError):
+            await committing
+    assert (await impatient.accept(chunk(3))).duplicate is False
+    stored = {each.seq for each in await PostgresArchive(database).chunks("m1")}
+    assert stored >= {0, 3}
+    assert 2 not in stored
