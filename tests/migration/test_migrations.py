@@ -13,10 +13,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from conftest import database_dsn
 from interview_agent.adapters.postgres import Database, check_schema, migrate, open_database
 from interview_agent.adapters.postgres.migrations import known_migrations, sql_folder
 from interview_agent.domain.errors import StartupError
+from real_servers import database_dsn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,0 +1,72 @@
+"""Real servers for the whole session, a fresh database for each test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest_asyncio
+
+from interview_agent.adapters.embedded import EmbeddedAddresses, EmbeddedStack
+from interview_agent.adapters.postgres import Database, migrate, open_database
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+_numbers = count(1)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def servers() -> AsyncIterator[EmbeddedAddresses]:
+    """A PostgreSQL and a Valkey of this test run."""
+    folder = Path(tempfile.mkdtemp(prefix="ia-tests-"))
+    stack = EmbeddedStack(folder / "data")
+    try:
+        yield await stack.start()
+    finally:
+        await stack.stop()
+        shutil.rmtree(folder)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def template(servers: EmbeddedAddresses) -> str:
+    """Name of a database with every migration applied, to be cloned."""
+    connection = await asyncpg.connect(servers.postgres_dsn)
+    await connection.execute("CREATE DATABASE migrated")
+    await connection.close()
+    database = await open_database(
+        database_dsn(servers, "migrated"), size=2, name="tests", connect_timeout_s=10
+    )
+    await migrate(database)
+    await database.close()
+    return "migrated"
+
+
+@pytest_asyncio.fixture
+async def dsn(servers: EmbeddedAddresses, template: str) -> str:
+    """Address of an empty, migrated database."""
+    name = f"test_{next(_numbers)}"
+    connection = await asyncpg.connect(servers.postgres_dsn)
+    # Nothing is dropped: that costs a checkpoint, and the whole server goes after the run.
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    await connection.close()
+    return database_dsn(servers, name)
+
+
+@pytest_asyncio.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """A pool of connections to an empty, migrated database."""
+    opened = await open_database(dsn, size=8, name="tests", connect_timeout_s=10)
+    yield opened
+    await opened.close()
+
+
+def database_dsn(servers: EmbeddedAddresses, name: str) -> str:
+    """Return the address of another database of the same server."""
+    before, _, query = servers.postgres_dsn.partition("?")
+    return f"{before.rpartition('/')[0]}/{name}?{query}"
