@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 _EXTERNAL_PATIENCE_S = 60.0
 _STALE_LOOP_S = 30.0
 _PROBE_TIMEOUT_S = 3.0
+_TRACKS_AT_ONCE = 8
 _OTHER_STAGES_CONCURRENCY = 2
 
 log = structlog.get_logger(__name__)
@@ -192,6 +193,12 @@ async def _database(service: Service, dsn: str, stack: AsyncExitStack) -> Databa
     return database
 
 
+def _tracks_at_once(settings: Settings) -> int:
+    """More than the threads that recognise: one that waits for its decoder keeps nobody waiting."""
+    wanted = max(_TRACKS_AT_ONCE, settings.whisper_threads)
+    return max(min(wanted, settings.decode_max_children // 2), 1)
+
+
 async def _transcriber(
     settings: Settings, blobs: LocalFsBlobStore, stack: AsyncExitStack
 ) -> Transcriber:
@@ -212,7 +219,7 @@ async def _transcriber(
         decoder,
         model,
         vad_filter=settings.whisper_vad_filter,
-        max_open_tracks=max(settings.decode_max_children - settings.whisper_threads, 1),
+        max_open_tracks=max(settings.decode_max_children - _tracks_at_once(settings), 1),
     )
     stack.push_async_callback(transcriber.aclose)
     return transcriber
@@ -286,7 +293,7 @@ async def _add_stages(
             wake,
             metrics,
             owner=owner,
-            concurrency=settings.whisper_threads
+            concurrency=_tracks_at_once(settings)
             if stage is Stage.STT
             else _OTHER_STAGES_CONCURRENCY,
             jitter=random.random,

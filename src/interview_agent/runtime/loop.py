@@ -36,7 +36,7 @@ class LoopTimes:
     lease_s: float = 8.0
     renew_s: float = 2.5
     poll_s: float = 2.0
-    stuck_s: float = 120.0
+    stuck_s: float = 600.0
     pause_s: float = 1.0
     return_s: float = 60.0
 
@@ -78,24 +78,40 @@ class StageLoop:
 
     async def run(self) -> None:
         """Work until `stop`; cancelling hands back what runs."""
+        places = asyncio.Semaphore(self._concurrency)
+
+        async def fill_place(claim: Claim) -> None:
+            try:
+                await self._handle(claim)
+            finally:
+                places.release()
+
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._concurrency):
-                group.create_task(self._work_on())
+            while not self._stopping.is_set():
+                # Whoever waits for work is one, however many places are free: a wake-up costs one
+                # look at the rows.
+                await places.acquire()
+                claim = await self._claim()
+                if claim is None:
+                    places.release()
+                else:
+                    group.create_task(fill_place(claim))
         self.ended.set()
 
-    async def _work_on(self) -> None:
-        while not self._stopping.is_set():
-            self.ticked_at = time.monotonic()
-            try:
-                claim = await self._work.claim(self._stage, self._owner, self._times.lease_s)
-            except DatabaseError as error:
-                log.warning("claim_failed", stage=self._stage.value, cause=str(error))
-                await self._pause(self._times.pause_s)
-                continue
-            if claim is None:
-                await self._idle()
-            else:
-                await self._handle(claim)
+    async def _claim(self) -> Claim | None:
+        """Take the next piece of work, or wait a while for a hint that there is one."""
+        self.ticked_at = time.monotonic()
+        if self._stopping.is_set():
+            return None
+        try:
+            claim = await self._work.claim(self._stage, self._owner, self._times.lease_s)
+        except DatabaseError as error:
+            log.warning("claim_failed", stage=self._stage.value, cause=str(error))
+            await self._pause(self._times.pause_s)
+            return None
+        if claim is None:
+            await self._idle()
+        return claim
 
     async def _idle(self) -> None:
         waits = {

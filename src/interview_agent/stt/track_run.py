@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LONG_SAMPLES = 300 * SAMPLE_RATE
 """Sound that may be heard before the caller is told that work goes on."""
 
-LONG_WINDOWS = 8
+LONG_WINDOWS = 2
 """Windows that may be taken before the caller is told that work goes on."""
 
 
