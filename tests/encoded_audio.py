@@ -93,3 +93,14 @@ def cut(data: bytes, *places: int) -> list[bytes]:
     """Cut bytes at some places."""
     edges = [0, *sorted(places), len(data)]
     return [data[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def resampled(signal: Signal, rate: int, wanted_rate: int) -> Signal:
+    """Return the same sound at another rate."""
+    layout = "mono" if len(signal) == 1 else "stereo"
+    resampler = av.AudioResampler(format="s16p", layout=layout, rate=wanted_rate)
+    samples = np.ascontiguousarray((signal * 32767).astype("<i2"))
+    frame = av.AudioFrame.from_ndarray(samples, format="s16p", layout=layout)
+    frame.sample_rate = rate
+    blocks = [each.to_ndarray() for each in (*resampler.resample(frame), *resampler.resample(None))]
+    return np.concatenate(blocks, axis=1) / 32768
