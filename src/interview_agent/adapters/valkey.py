@@ -112,7 +112,8 @@ class ValkeyWakeQueue:
         """Return when there may be work of a stage, or after `timeout_s`."""
         event = self._events[stage]
         try:
-            await asyncio.wait_for(event.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
         except TimeoutError:
             return
         event.clear()

@@ -40,7 +40,8 @@ class Service:
 
         async def ask(check: Check) -> bool:
             try:
-                return await asyncio.wait_for(check(), _CHECK_TIMEOUT_S)
+                async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                    return await check()
             except (AgentError, TimeoutError):
                 return False
 

@@ -100,7 +100,8 @@ async def refresh_gauges(
     while True:
         for source, refresh in sources.items():
             try:
-                await asyncio.wait_for(refresh(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await refresh()
             except (AgentError, TimeoutError) as error:
                 metrics.count(COLLECTION_ERRORS, source=source)
                 log.warning("gauge_not_refreshed", source=source, cause=str(error))

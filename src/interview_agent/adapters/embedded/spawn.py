@@ -70,7 +70,8 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), patience_s)
+                async with asyncio.timeout(patience_s):
+                    await self._process.wait()
                 return
 
     def log_tail(self) -> str:
@@ -130,7 +131,8 @@ async def run_to_end(
     """Run a child that ends by itself; raises StartupError when it fails or takes too long."""
     child = await spawn(launch, folder, identity)
     try:
-        code: int | None = await asyncio.wait_for(child.wait(), patience_s)
+        async with asyncio.timeout(patience_s):
+            code: int | None = await child.wait()
     except TimeoutError:
         code = None
     finally:

@@ -84,7 +84,8 @@ class Database:
     async def close(self) -> None:
         """Close every connection, waiting a moment for those in use."""
         try:
-            await asyncio.wait_for(self._pool.close(), 3.0)
+            async with asyncio.timeout(3.0):
+                await self._pool.close()
         except (TimeoutError, *_UNREACHABLE):
             self._pool.terminate()
 
@@ -96,8 +97,8 @@ async def open_database(dsn: str, *, size: int, name: str, connect_timeout_s: fl
     answer within `connect_timeout_s`.
     """
     try:
-        pool = await asyncio.wait_for(
-            asyncpg.create_pool(
+        async with asyncio.timeout(connect_timeout_s):
+            pool = await asyncpg.create_pool(
                 dsn,
                 min_size=1,
                 max_size=size,
@@ -113,9 +114,7 @@ async def open_database(dsn: str, *, size: int, name: str, connect_timeout_s: fl
                     "idle_in_transaction_session_timeout": "10s",
                     "timezone": "UTC",
                 },
-            ),
-            connect_timeout_s,
-        )
+            )
     except (*_UNREACHABLE, asyncpg.PostgresError) as error:
         raise DatabaseError(details={"cause": type(error).__name__}) from error
     return Database(pool)
