@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SPEECH = Path(__file__).parents[1] / "data" / "libri_2412_0.wav"
 RATE = 16_000
 SHORT_S, LONG_S = 0.5, 3.0
+WEBM_CLUSTER = b"\x1f\x43\xb6\x75"
 
 
 def speech() -> Signal:
@@ -73,15 +74,17 @@ def short_chunks(sound: Signal) -> list[Sending]:
     wide, narrow = resampled(sound, RATE, 48_000), resampled(sound, RATE, 8_000)
     stereo = np.concatenate([sound, np.zeros_like(sound)])
     split = {"channels": 2, "split_channels": True}
+    live = encode_as("webm slices", sound, RATE)
+    header = live[: live.index(WEBM_CLUSTER)]
+    first, *others = slices(live)
     return [
         _raw("pcm-48k", wide, 48_000),
         _raw("pcm-8k", narrow, 8_000),
         _raw("pcm-split", stereo, RATE, silent_tracks=("main-1",), **split),
         Sending("wav-files", [wav(each, RATE) for each in pieces(sound, SHORT_S)], "wav"),
         Sending("ogg-slices", slices(encode_as("ogg", sound, RATE)), "ogg"),
-        Sending(
-            "webm-slices", slices(encode_as("webm slices", sound, RATE)), "audio/webm;codecs=opus"
-        ),
+        Sending("webm-slices", slices(live), "audio/webm;codecs=opus"),
+        Sending("webm-headed-slices", [first, *(header + each for each in others)], "webm"),
     ]
 
 

@@ -12,7 +12,7 @@ from faster_whisper.audio import decode_audio
 from decoder_driver import AUTO, decode, feed
 from encoded_audio import ENCODERS, cut, encode_as, pcm, tones, wav
 from interview_agent.adapters.decoder.child_decoder import ChildDecoder
-from interview_agent.domain.audio_format import starts_stream
+from interview_agent.domain.audio_format import live_webm_preface, starts_stream
 from interview_agent.domain.errors import BadAudio
 from interview_agent.ports.audio import SAMPLE_RATE, Samples
 
@@ -189,3 +189,21 @@ async def test_a_channel_that_is_not_there_is_refused(decoder: ChildDecoder) -> 
 
 async def test_a_stream_without_any_part_is_simply_empty(decoder: ChildDecoder) -> None:
     assert len(await decode(decoder, [])) == 0
+
+
+async def test_a_webm_header_before_every_slice_is_read_once(
+    decoder: ChildDecoder, encoded: dict[str, bytes]
+) -> None:
+    """Slices begin anywhere in a cluster, so that none of them can be read alone."""
+    data = encoded["webm slices"]
+    preface = live_webm_preface(data)
+    assert 100 < len(preface) < 2000
+    assert live_webm_preface(encoded["webm"]) == b""
+    first, *others = cut(data, *(len(data) * n // 8 for n in range(1, 8)))
+    samples = await decode(decoder, [first, *(preface + other for other in others), preface])
+    np.testing.assert_array_equal(samples, await decode(decoder, [data]))
+
+
+async def test_a_wav_without_samples_is_silent(decoder: ChildDecoder) -> None:
+    empty = wav(tones(0, SAMPLE_RATE, 440.0), SAMPLE_RATE)
+    assert len(await decode(decoder, [empty])) == 0

@@ -19,6 +19,9 @@ _CONTAINER_NAMES = frozenset(
 )
 
 _EBML = b"\x1a\x45\xdf\xa3"
+_WEBM_SEGMENT = b"\x18\x53\x80\x67"
+_WEBM_CLUSTER = b"\x1f\x43\xb6\x75"
+_UNKNOWN_SIZES = (b"\xff", b"\x01" + b"\xff" * 7)
 _OGG_BEGIN_FLAG = 0x02
 
 _MPEG1_L3_KBPS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -84,6 +87,20 @@ def starts_stream(codec: str, head: bytes) -> bool:
     if magic is not None:
         return True
     return codec != "pcm" and _begins_with_vbr_header(head)
+
+
+def live_webm_preface(head: bytes) -> bytes:
+    """Return what stands before the first cluster of a live webm, empty if `head` begins none.
+
+    Recorders send it once, but some clients put it before every later slice, which begins anywhere.
+    A live webm is one whose segment has no size (RFC 8794, 6.2; RFC 9559, 23.3).
+    """
+    segment = head.find(_WEBM_SEGMENT)
+    size = head[segment + len(_WEBM_SEGMENT) :]
+    if container_magic(head) != "webm" or segment < 0 or not size.startswith(_UNKNOWN_SIZES):
+        return b""
+    preface, _, _ = head.partition(_WEBM_CLUSTER)
+    return preface
 
 
 def _id3_size(head: bytes) -> int | None:

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from interview_agent.domain.audio_format import HEAD_BYTES, sniff, starts_stream
+from interview_agent.domain.audio_format import (
+    HEAD_BYTES,
+    live_webm_preface,
+    sniff,
+    starts_stream,
+)
 from interview_agent.domain.errors import BadAudio, NotFound
 from interview_agent.ports.transcriber import AudioPart, FailedPart
 
@@ -84,6 +89,7 @@ class TrackAudio:
         self._stream_samples = 0
         self._part_samples = 0
         self._is_container = False
+        self._preface = b""
         self._skip = 0
 
     def offer(self, parts: Sequence[AudioPart]) -> bool:
@@ -170,6 +176,7 @@ class TrackAudio:
                     yield block
             self._stream_samples = 0
             self._is_container = part.codec != "pcm" or starts_stream(part.codec, head)
+            self._preface = live_webm_preface(head)
         self._stream_parts.append(part)
         self._part_samples = 0
         sound = self._sound(part) if known is None else self._sound_until(known)
@@ -182,7 +189,9 @@ class TrackAudio:
 
     def _begins(self, part: AudioPart, head: bytes) -> bool:
         if starts_stream(part.codec, head):
-            return True
+            # The decoder passes over a preface that it has read before.
+            is_repeated = self._preface and head.startswith(self._preface)
+            return not (self._stream_parts and is_repeated)
         live = self._stream_parts[0] if self._stream_parts else None
         if part.codec != "pcm":
             return (live is None or not self._is_container) and sniff(head) in SELF_FRAMED

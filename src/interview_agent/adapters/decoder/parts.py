@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from interview_agent.adapters.decoder.wire import LAST, MORE, PART, RefusalError
+from interview_agent.domain.audio_format import HEAD_BYTES, live_webm_preface
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,15 @@ class ParentGoneError(Exception):
     """Nobody wants the audio any more."""
 
 
+class _File(NamedTuple):
+    """A part: its bytes from `skipped_bytes` on stand at `start` of the stream."""
+
+    descriptor: int
+    skipped_bytes: int
+    start: int
+    size_bytes: int
+
+
 class Parts:
     """The parts received so far, as one run of bytes that grows on request."""
 
@@ -29,7 +39,8 @@ class Parts:
         self._parent = parent
         self._before_asking = before_asking
         self._asked = True
-        self._files: list[tuple[int, int, int]] = []
+        self._preface = b""
+        self._files: list[_File] = []
 
     def grow(self) -> bool:
         """Wait for the next part; False when there is none. The first one comes unasked."""
@@ -47,22 +58,33 @@ class Parts:
             raise ParentGoneError
         if not descriptors:
             raise RefusalError("unsupported", "The file is cut into too many parts.")
-        size = os.fstat(descriptors[0]).st_size
-        self._files.append((descriptors[0], self.size_bytes, size))
-        self.size_bytes += size
+        file = self._file(descriptors[0])
+        self._files.append(file)
+        self.size_bytes += file.size_bytes
         return True
+
+    def _file(self, descriptor: int) -> _File:
+        """Place the next file behind the others, without a preface that stands in the first."""
+        size_bytes = os.fstat(descriptor).st_size
+        skipped = 0
+        if self.size_bytes == 0:
+            self._preface = live_webm_preface(os.pread(descriptor, HEAD_BYTES, 0))
+        elif self._preface == os.pread(descriptor, len(self._preface), 0):
+            skipped = len(self._preface)
+        return _File(descriptor, skipped, self.size_bytes, size_bytes - skipped)
 
     def read_at(self, position: int, wanted_bytes: int) -> bytes:
         """Read from one of the parts at hand; empty at the end of them all."""
-        for descriptor, start, size in self._files:
-            if start <= position < start + size:
-                return os.pread(descriptor, wanted_bytes, position - start)
+        for file in self._files:
+            place = position - file.start
+            if 0 <= place < file.size_bytes:
+                return os.pread(file.descriptor, wanted_bytes, file.skipped_bytes + place)
         return b""
 
     def forget_before(self, position: int) -> None:
         """Close the parts that end at or before `position`."""
-        while self._files and sum(self._files[0][1:]) <= position:
-            os.close(self._files.pop(0)[0])
+        while self._files and self._files[0].start + self._files[0].size_bytes <= position:
+            os.close(self._files.pop(0).descriptor)
 
     def head(self, most_bytes: int) -> bytes:
         """Return the first bytes of the stream, waiting only until there are a few."""
@@ -155,10 +177,16 @@ def wav_ends_with_first_part(parts: Parts, head: bytes) -> bool:
 
     Then the header was written for this part alone, and bytes that follow are more samples.
     """
+    samples = wav_samples(head)
+    return samples is not None and len(samples) > 0 and samples.stop == parts.size_bytes
+
+
+def wav_samples(head: bytes) -> range | None:
+    """Return where the header of a wav says that its sample data stand, None if it breaks off."""
     position = 12
     while position + 8 <= len(head):
         size = int.from_bytes(head[position + 4 : position + 8], "little")
         if head[position : position + 4] == b"data":
-            return size > 0 and position + 8 + size == parts.size_bytes
+            return range(position + 8, position + 8 + size)
         position += 8 + size + (size & 1)
-    return False
+    return None
