@@ -38,8 +38,11 @@ CREATE TABLE tracks (
     language     text,
     checkpoint   jsonb,
     heard_s      double precision NOT NULL DEFAULT 0,
+    live         boolean NOT NULL DEFAULT false,
+    live_checkpoint jsonb,
     PRIMARY KEY (meeting_id, track)
 );
+COMMENT ON COLUMN tracks.live IS 'Whether the track is captioned while its audio comes.';
 
 CREATE TABLE chunks (
     meeting_id      text NOT NULL,
@@ -57,12 +60,15 @@ CREATE TABLE chunks (
     state           text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed')),
     reason          text,
     accepted_at     timestamptz NOT NULL DEFAULT now(),
+    first_frame     bigint,
+    last_frame      bigint,
     PRIMARY KEY (meeting_id, track, seq),
     UNIQUE (meeting_id, track, idempotency_key),
     FOREIGN KEY (meeting_id, track) REFERENCES tracks ON DELETE CASCADE
 );
 COMMENT ON COLUMN chunks.upload_track IS 'Track that the sender named; split channels have their own.';
 COMMENT ON COLUMN chunks.blob_key IS 'Null once the audio was deleted by retention.';
+COMMENT ON COLUMN chunks.first_frame IS 'First frame of a live session in this chunk; null for others.';
 CREATE INDEX chunks_undone ON chunks (meeting_id, track, seq) WHERE state = 'pending';
 CREATE INDEX chunks_by_blob ON chunks (blob_key);
 
@@ -106,10 +112,12 @@ CREATE TABLE segments (
     enhanced_revision integer NOT NULL DEFAULT 0,
     event             bigint NOT NULL,
     retracted         boolean NOT NULL DEFAULT false,
+    is_final          boolean NOT NULL DEFAULT true,
     PRIMARY KEY (meeting_id, segment_id),
     FOREIGN KEY (meeting_id, track) REFERENCES tracks ON DELETE CASCADE
 );
 COMMENT ON COLUMN segments.ordinal IS 'Position among the current segments of the track, from 0.';
+COMMENT ON COLUMN segments.is_final IS 'False while a live segment still grows.';
 CREATE UNIQUE INDEX segments_by_event ON segments (meeting_id, event);
 CREATE INDEX segments_in_order ON segments (meeting_id, track, ordinal) WHERE NOT retracted;
 CREATE INDEX segments_unenhanced ON segments (meeting_id)
@@ -134,3 +142,40 @@ CREATE TABLE deliveries (
     PRIMARY KEY (meeting_id, report_version, channel),
     FOREIGN KEY (meeting_id, report_version) REFERENCES reports ON DELETE CASCADE
 );
+
+CREATE TABLE live_sessions (
+    meeting_id  text NOT NULL REFERENCES meetings ON DELETE CASCADE,
+    track       text NOT NULL,
+    session_id  text NOT NULL,
+    codec       text NOT NULL,
+    sample_rate integer NOT NULL,
+    channels    smallint NOT NULL,
+    next_frame  bigint NOT NULL DEFAULT 0,
+    next_seq    integer NOT NULL DEFAULT 0,
+    open_until  timestamptz,
+    PRIMARY KEY (meeting_id, track)
+);
+COMMENT ON TABLE live_sessions IS 'A track that is numbered by frames, and the one socket that may write it.';
+COMMENT ON COLUMN live_sessions.track IS 'Track as its sender named it; split channels have their own.';
+COMMENT ON COLUMN live_sessions.open_until IS 'Holds the meeting open until then; null once stopped.';
+CREATE INDEX live_sessions_open ON live_sessions (open_until) WHERE open_until IS NOT NULL;
+
+CREATE TABLE live_workers (
+    worker   text PRIMARY KEY,
+    capacity double precision NOT NULL,
+    streams  integer NOT NULL,
+    seen_at  timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE live_workers IS 'How many live streams each worker can caption, by its own measure.';
+
+CREATE TABLE events (
+    meeting_id text NOT NULL REFERENCES meetings ON DELETE CASCADE,
+    event      bigint NOT NULL,
+    kind       text NOT NULL CHECK (kind IN ('update', 'retract')),
+    segment_id text NOT NULL,
+    track      text NOT NULL,
+    segment    jsonb,
+    PRIMARY KEY (meeting_id, event)
+);
+COMMENT ON TABLE events IS 'Every change of a transcript under its number, to be replayed.';
+COMMENT ON COLUMN events.segment IS 'The segment as it stood after the change; null for a retraction.';

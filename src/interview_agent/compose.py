@@ -49,6 +49,7 @@ from interview_agent.pipeline.analytics import AnalyticsStage
 from interview_agent.pipeline.delivery import DeliveryStage
 from interview_agent.pipeline.enhance import EnhancerStage
 from interview_agent.pipeline.ingest import Ingest
+from interview_agent.pipeline.live import LiveStage
 from interview_agent.pipeline.reader import Reader
 from interview_agent.pipeline.retention import RetentionStage
 from interview_agent.pipeline.stt import SpeechStage
@@ -268,6 +269,7 @@ async def _add_stages(
     owner = f"{socket.gethostname()}:{os.getpid()}"
     language = None if settings.whisper_language == "auto" else settings.whisper_language
     handlers: dict[Stage, StageHandler] = {
+        Stage.LIVE: LiveStage(),
         Stage.ENHANCER: EnhancerStage(records),
         Stage.ANALYTICS: AnalyticsStage(records, language=language),
         Stage.DELIVERY: DeliveryStage(records, _mailer(settings), pii_masking=settings.pii_masking),

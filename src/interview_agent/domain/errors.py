@@ -64,6 +64,13 @@ class Conflict(AgentError):
     fault = Fault.CALLER
 
 
+class SessionTaken(AgentError):
+    """Another connection sends this track now."""
+
+    code = "session_taken"
+    fault = Fault.CALLER
+
+
 class ConsentDenied(AgentError):
     """The participants refused the recording of this meeting."""
 

@@ -23,8 +23,8 @@ _STAGES: dict[Role, frozenset[Stage]] = {
     Role.ALL: frozenset(Stage),
     Role.API: frozenset(),
     Role.WORKER: frozenset(Stage),
-    Role.STT: frozenset({Stage.STT}),
-    Role.ANALYTICS: frozenset(Stage) - {Stage.STT},
+    Role.STT: frozenset({Stage.LIVE, Stage.STT}),
+    Role.ANALYTICS: frozenset(Stage) - {Stage.LIVE, Stage.STT},
     Role.RECONCILIATION: frozenset(),
 }
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 class Stage(StrEnum):
     """The stages of a meeting, in the order in which its audio passes through them."""
 
+    LIVE = "live"
     STT = "stt"
     ENHANCER = "enhancer"
     ANALYTICS = "analytics"
@@ -33,7 +34,7 @@ class Stage(StrEnum):
     @property
     def per_track(self) -> bool:
         """Whether the work of this stage advances one track; else it advances the meeting."""
-        return self is Stage.STT
+        return self in (Stage.LIVE, Stage.STT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,9 @@ UNFINISHED_DELIVERY_DELAY_S = 60.0
 def next_steps(stage: Stage, facts: RouteFacts) -> tuple[Step, ...]:
     """Say which stages have new work now that `stage` has done all of its own."""
     match stage:
+        case Stage.LIVE:
+            # What was captioned while people spoke is heard once more as one recording.
+            return (Step(Stage.STT),) if facts.closed else ()
         case Stage.STT:
             return (Step(Stage.ENHANCER),) if facts.closed or facts.text_changed else ()
         case Stage.ENHANCER:
@@ -86,7 +90,7 @@ def steps_after_giving_up(stage: Stage, facts: RouteFacts) -> tuple[Step, ...]:
     What was heard is still reported on, and no failure keeps audio and words beyond their time.
     """
     match stage:
-        case Stage.STT | Stage.ENHANCER:
+        case Stage.LIVE | Stage.STT | Stage.ENHANCER:
             return next_steps(stage, facts)
         case Stage.ANALYTICS | Stage.DELIVERY:
             return (Step(Stage.RETENTION),)

@@ -76,3 +76,18 @@ class Segment:
     revision: int = 1
     event: int = 0
     changes: tuple[Change, ...] = ()
+    is_final: bool = True
+    """False while a live segment still grows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptEvent:
+    """One numbered change of a transcript, as it stood after the change.
+
+    `event` grows by one per meeting. `segment` is None when the segment was taken back.
+    """
+
+    event: int
+    segment_id: str
+    track: str
+    segment: Segment | None

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from interview_agent.domain.meeting import Chunk, Meeting, StageView
-    from interview_agent.domain.transcript import Segment
+    from interview_agent.domain.transcript import Segment, TranscriptEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,14 @@ class Archive(Protocol):
 
     async def segments(self, meeting_id: str) -> list[Segment]:
         """Return the current transcript by start time; speakers are not yet named."""
+        ...
+
+    async def events(self, meeting_id: str, after: int, limit: int) -> list[TranscriptEvent]:
+        """Return the changes of the transcript after number `after`, in order."""
+        ...
+
+    async def standings(self, meeting_ids: Sequence[str]) -> dict[str, MeetingListItem]:
+        """Return the meetings that exist, with their stages, by id, in one look."""
         ...
 
     async def chunks(self, meeting_id: str, track: str | None = None) -> list[Chunk]:

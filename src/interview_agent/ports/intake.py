@@ -29,7 +29,9 @@ class NewChunk:
     """One chunk whose bytes are already durable under `blob_key`.
 
     `channel_tracks` names a track for each channel to hear apart; empty means the track itself
-    hears all channels mixed. `sha256` is the full digest of the bytes in hex.
+    hears all channels mixed. `sha256` is the full digest of the bytes in hex. `live` makes the
+    track one that is captioned while it comes. A chunk of a live session names its `frames`,
+    first and last, and the `session_id` that wrote it.
     """
 
     meeting_id: str
@@ -46,6 +48,9 @@ class NewChunk:
     channel_tracks: tuple[str, ...] = ()
     speaker_hint: str | None = None
     trace_id: str | None = None
+    live: bool = False
+    frames: tuple[int, int] | None = None
+    session_id: str | None = None
 
     @property
     def rows(self) -> tuple[tuple[str, int | None], ...]:
@@ -87,7 +92,12 @@ class Intake(Protocol):
         ...
 
     async def accept(self, chunk: NewChunk) -> Receipt:
-        """Record a chunk; it is durable on return. Raises as `admit` does."""
+        """Record a chunk; it is durable on return. Raises as `admit` does.
+
+        A chunk with frames raises `SessionTaken` unless its session still has the track and its
+        first frame is the next one of the track; a chunk without them raises `Conflict` on a
+        track that is numbered by frames.
+        """
         ...
 
     async def finish(self, meeting_id: str, expected_last_seq: Mapping[str, int]) -> Meeting:

@@ -35,6 +35,11 @@ def test_new_words_or_a_closed_transcript_are_enhanced(facts: RouteFacts, goes_o
 
 
 @pytest.mark.parametrize("facts", ALL_FACTS)
+def test_what_was_captioned_is_heard_again_once_the_meeting_is_closed(facts: RouteFacts) -> None:
+    assert next_steps(Stage.LIVE, facts) == ((Step(Stage.STT),) if facts.closed else ())
+
+
+@pytest.mark.parametrize("facts", ALL_FACTS)
 def test_only_a_closed_transcript_with_nothing_left_to_hear_is_reported_on(
     facts: RouteFacts,
 ) -> None:
@@ -64,7 +69,7 @@ def test_audio_moves_one_way(stage: Stage, facts: RouteFacts) -> None:
         assert step.delay_s >= 0
 
 
-@pytest.mark.parametrize("stage", [Stage.STT, Stage.ENHANCER])
+@pytest.mark.parametrize("stage", [Stage.LIVE, Stage.STT, Stage.ENHANCER])
 @pytest.mark.parametrize("facts", ALL_FACTS)
 def test_what_was_heard_goes_on_although_its_stage_failed(stage: Stage, facts: RouteFacts) -> None:
     assert steps_after_giving_up(stage, facts) == next_steps(stage, facts)
@@ -80,11 +85,12 @@ def test_retention_that_failed_is_left_to_an_operator() -> None:
 
 
 def test_only_speech_works_track_by_track() -> None:
-    assert [stage for stage in Stage if stage.per_track] == [Stage.STT]
+    assert [stage for stage in Stage if stage.per_track] == [Stage.LIVE, Stage.STT]
 
 
 def test_streams_and_groups_keep_the_names_that_operators_know() -> None:
     assert [(stage.stream, stage.group, stage.dead_letters) for stage in Stage] == [
+        ("q:live", "g:live", "q:live:dlq"),
         ("q:stt", "g:stt", "q:stt:dlq"),
         ("q:enhancer", "g:enhancer", "q:enhancer:dlq"),
         ("q:analytics", "g:analytics", "q:analytics:dlq"),

@@ -64,9 +64,11 @@ async def close(connection: Connection, meeting_ids: Sequence[str]) -> None:
         list(meeting_ids),
     )
     rows = await connection.fetch(
-        "SELECT meeting_id, track FROM tracks WHERE meeting_id = ANY($1)", list(meeting_ids)
+        "SELECT meeting_id, track, live FROM tracks WHERE meeting_id = ANY($1)", list(meeting_ids)
     )
-    await want(connection, Stage.STT, [(row["meeting_id"], row["track"], None) for row in rows])
+    for stage, live in ((Stage.LIVE, True), (Stage.STT, False)):
+        tracks = [(row["meeting_id"], row["track"], None) for row in rows if row["live"] is live]
+        await want(connection, stage, tracks)
     silent = set(meeting_ids) - {row["meeting_id"] for row in rows}
     await want(connection, Stage.ENHANCER, [(each, "", None) for each in sorted(silent)])
 
@@ -129,6 +131,7 @@ async def want_next(
     )
     steps = route(claim.stage, facts)
     for step in steps:
-        item = (claim.meeting_id, "", claim.trace_id)
+        track = claim.track if step.stage.per_track else ""
+        item = (claim.meeting_id, track, claim.trace_id)
         await want(connection, step.stage, [item], step.delay_s)
     return tuple(step.stage for step in steps)

@@ -1,0 +1,89 @@
+"""What goes from the worker that captions a track to everybody who listens to its meeting.
+
+These signals are never stored and may be lost; each has one form on the wire, both ways.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from interview_agent.domain.transcript import Word
+
+
+class AlertCode(StrEnum):
+    """What is wrong with the sound of a track."""
+
+    NO_AUDIO = "no_audio"
+    NO_SPEECH = "no_speech"
+    CLIPPING = "clipping"
+    LANGUAGE_MISMATCH = "language_mismatch"
+    BACKPRESSURE = "backpressure"
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """The meeting has new events, or another status: look at the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What a growing segment may become.
+
+    The first `committed` of `words` stand already; the others may still change. Times are seconds
+    from the start of the track.
+    """
+
+    track: str
+    segment_id: str
+    revision: int
+    words: tuple[Word, ...]
+    committed: int
+    last_seq: int
+    language: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All words in one line."""
+        return " ".join(word.text for word in self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something has been wrong with a track for `since_s` seconds; 0 says that it is over."""
+
+    track: str
+    code: AlertCode
+    since_s: float
+
+
+Signal: TypeAlias = Nudge | Partial | Alert
+
+
+def to_wire(signal: Signal) -> dict[str, Any]:
+    """Return a signal as a JSON object."""
+    match signal:
+        case Nudge():
+            return {"kind": "nudge"}
+        case Partial():
+            return {"kind": "partial", **asdict(signal)}
+        case Alert():
+            return {"kind": "alert", **asdict(signal)}
+
+
+def from_wire(value: dict[str, Any]) -> Signal | None:
+    """Read what `to_wire` wrote; None for anything else, since others may write there too."""
+    fields = {name: each for name, each in value.items() if name != "kind"}
+    try:
+        match value.get("kind"):
+            case "nudge":
+                return Nudge()
+            case "partial":
+                words = tuple(Word(**word) for word in fields.pop("words"))
+                return Partial(words=words, **fields)
+            case "alert":
+                return Alert(code=AlertCode(fields.pop("code")), **fields)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return None
