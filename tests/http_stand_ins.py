@@ -16,12 +16,14 @@ from interview_agent.adapters.local_fs import MARKER, LocalFsBlobStore
 from interview_agent.domain.errors import DatabaseError
 from interview_agent.metrics import Metrics
 from interview_agent.pipeline.ingest import Ingest
+from interview_agent.pipeline.live_ingest import LiveIngest, LiveParts
 from interview_agent.pipeline.reader import Reader
 from interview_agent.ports.intake import NewChunk, NewMeeting, Receipt
 from interview_agent.web.app import build_app
 from interview_agent.web.auth import ApiKeys
 from interview_agent.web.listen import listen
 from interview_agent.web.parts import BUDGET, Limits, ProbeParts, Readiness, WebParts
+from memory_rows import MemoryRows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -143,8 +145,10 @@ async def served_api(
     blobs = LocalFsBlobStore(folder)
     await blobs.prepare()
     archive, keys = Absent(), ApiKeys(["alice"], ["machine"])
+    ingest = Ingest(doors, archive, blobs, doors, clock=lambda: datetime.now(UTC))
     parts = WebParts(
-        ingest=Ingest(doors, archive, blobs, doors, clock=lambda: datetime.now(UTC)),
+        ingest=ingest,
+        live=LiveIngest(LiveParts(ingest.chunk, MemoryRows())),
         reader=Reader(archive, pii_masking=True),
         authenticator=keys,
         probes=ProbeParts(Metrics("api"), probe, metrics_guard=keys),
