@@ -23,12 +23,14 @@ from interview_agent.adapters.postgres import (
     PostgresLiveSessions,
 )
 from interview_agent.metrics import Metrics
+from interview_agent.pipeline.feed import Feed
 from interview_agent.pipeline.ingest import Ingest
 from interview_agent.pipeline.live_ingest import LiveIngest, LiveParts
 from interview_agent.pipeline.reader import Reader
 from interview_agent.web.app import api_description, build_app
 from interview_agent.web.auth import ApiKeys
 from interview_agent.web.parts import Limits, ProbeParts, Readiness, WebParts
+from local_broadcast import LocalBroadcast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,6 +82,7 @@ async def client(database: Database, tmp_path: Path) -> AsyncIterator[Client]:
         ingest=ingest,
         live=LiveIngest(LiveParts(ingest.chunk, PostgresLiveSessions(database))),
         reader=Reader(archive, pii_masking=True),
+        feed=Feed(archive, LocalBroadcast(), pii_masking=True),
         authenticator=ApiKeys(["alice", "bob"], ["machine"]),
         probes=ProbeParts(Metrics("api"), always_ready),
         limits=LIMITS,
