@@ -32,6 +32,7 @@ class Service:
     loops: dict[str, Loop] = field(default_factory=dict)
     stage_loops: list[StageLoop] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
+    on_drain: list[Callable[[], None]] = field(default_factory=list)
     address: str = ""
     draining: bool = False
 
@@ -62,3 +63,5 @@ class Service:
         self.draining = True
         for loop in self.stage_loops:
             loop.stop()
+        for told in self.on_drain:
+            told()
