@@ -13,6 +13,7 @@ from interview_agent.domain.errors import (
     Conflict,
     ConsentDenied,
     DatabaseError,
+    MeetingTaken,
     NotFound,
 )
 from interview_agent.domain.meeting import Consent, Meeting
@@ -51,8 +52,7 @@ class _Stored:
 
 def _check_meeting(chunk: NewChunk, owner: str, consent: str) -> None:
     if owner != chunk.owner:
-        message = "this meeting id is taken"
-        raise Conflict(message)
+        raise MeetingTaken
     if consent == Consent.DENIED:
         raise ConsentDenied
 
@@ -106,8 +106,7 @@ class PostgresIntake:
             )
         meeting = meeting_of(row)
         if meeting.owner != new.owner:
-            message = "this meeting id is taken"
-            raise Conflict(message)
+            raise MeetingTaken
         return meeting
 
     async def admit_meeting(self, chunk: NewChunk) -> None:
