@@ -152,11 +152,13 @@ CREATE TABLE live_sessions (
     channels    smallint NOT NULL,
     next_frame  bigint NOT NULL DEFAULT 0,
     next_seq    integer NOT NULL DEFAULT 0,
+    size_bytes  bigint NOT NULL DEFAULT 0,
     open_until  timestamptz,
     PRIMARY KEY (meeting_id, track)
 );
 COMMENT ON TABLE live_sessions IS 'A track that is numbered by frames, and the one socket that may write it.';
 COMMENT ON COLUMN live_sessions.track IS 'Track as its sender named it; split channels have their own.';
+COMMENT ON COLUMN live_sessions.size_bytes IS 'Audio that is durable so far.';
 COMMENT ON COLUMN live_sessions.open_until IS 'Holds the meeting open until then; null once stopped.';
 CREATE INDEX live_sessions_open ON live_sessions (open_until) WHERE open_until IS NOT NULL;
 

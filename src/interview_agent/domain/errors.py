@@ -75,6 +75,37 @@ class SessionTaken(AgentError):
     fault = Fault.CALLER
 
 
+class FrameRefused(AgentError):
+    """This frame is not taken; the session goes on."""
+
+    code = "frame_refused"
+    fault = Fault.CALLER
+
+
+class BadFrame(FrameRefused):
+    """The frame has no audio or no valid number."""
+
+    code = "bad_frame"
+
+
+class FrameTooLarge(FrameRefused):
+    """The frame is larger than the limit."""
+
+    code = "frame_too_large"
+
+
+class FrameGap(FrameRefused):
+    """A frame before this one is missing."""
+
+    code = "frame_gap"
+
+
+class FrameRepeated(FrameRefused):
+    """This frame is here already."""
+
+    code = "frame_repeated"
+
+
 class BadJson(AgentError):
     """The message is not valid JSON, or nested too deeply."""
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from interview_agent.domain.ids import ADDRESS_PATTERN, DEFAULT_TRACK, MAX_SEQ, NAME_PATTERN
 from interview_agent.domain.meeting import ChunkState, Consent, Mode, StageState, Status
 from interview_agent.domain.route import Stage
-from interview_agent.pipeline.ingest import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
+from interview_agent.domain.upload import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}\Z")
 
