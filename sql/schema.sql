@@ -110,7 +110,7 @@ CREATE TABLE segments (
     last_seq          integer NOT NULL,
     revision          integer NOT NULL DEFAULT 1,
     enhanced_revision integer NOT NULL DEFAULT 0,
-    event             bigint NOT NULL,
+    event             bigint NOT NULL DEFAULT 0,
     retracted         boolean NOT NULL DEFAULT false,
     is_final          boolean NOT NULL DEFAULT true,
     PRIMARY KEY (meeting_id, segment_id),
@@ -118,7 +118,6 @@ CREATE TABLE segments (
 );
 COMMENT ON COLUMN segments.ordinal IS 'Position among the current segments of the track, from 0.';
 COMMENT ON COLUMN segments.is_final IS 'False while a live segment still grows.';
-CREATE UNIQUE INDEX segments_by_event ON segments (meeting_id, event);
 CREATE INDEX segments_in_order ON segments (meeting_id, track, ordinal) WHERE NOT retracted;
 CREATE INDEX segments_unenhanced ON segments (meeting_id)
     WHERE enhanced_revision < revision AND NOT retracted;

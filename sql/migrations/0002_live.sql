@@ -10,6 +10,9 @@ COMMENT ON COLUMN chunks.first_frame IS 'First frame of a live session in this c
 
 ALTER TABLE segments ADD COLUMN is_final boolean NOT NULL DEFAULT true;
 COMMENT ON COLUMN segments.is_final IS 'False while a live segment still grows.';
+-- Numbers are given when the change is logged, under the key of the log.
+ALTER TABLE segments ALTER COLUMN event SET DEFAULT 0;
+DROP INDEX segments_by_event;
 
 CREATE TABLE live_sessions (
     meeting_id  text NOT NULL REFERENCES meetings ON DELETE CASCADE,
@@ -57,5 +60,5 @@ SELECT meeting_id, event, CASE WHEN retracted THEN 'retract' ELSE 'update' END, 
         'start', start_s, 'end', end_s, 'raw_text', raw_text, 'text', text, 'words', words,
         'changes', changes, 'confidence', confidence, 'language', language,
         'first_seq', first_seq, 'last_seq', last_seq, 'revision', revision,
-        'is_final', is_final) END
+        'is_final', is_final, 'enhanced', enhanced_revision = revision) END
 FROM segments;

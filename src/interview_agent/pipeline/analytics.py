@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.analytics.reading import InterviewSession
 from interview_agent.domain.analytics.report import build_report
-from interview_agent.domain.meeting import gaps_by_track, roles_by_speaker, speaker_of
+from interview_agent.domain.meeting import gaps_by_track, roles_by_speaker, speakers_by_track
 from interview_agent.domain.route import Stage
 from interview_agent.ports.work import Claim, Outcome
 
@@ -21,12 +21,9 @@ if TYPE_CHECKING:
 def session_of(record: MeetingRecord, *, default_language: str | None) -> InterviewSession:
     """Put together what the report is computed from: speakers, roles, length and gaps."""
     meeting = record.meeting
-    speakers = {
-        each.track: speaker_of(
-            each.track, each.speaker_hint, meeting.context, tracks=len(record.tracks)
-        )
-        for each in record.tracks
-    }
+    speakers = speakers_by_track(
+        {each.track: each.speaker_hint for each in record.tracks}, meeting.context
+    )
     detected = next((each.language for each in record.tracks if each.language), None)
     holes = gaps_by_track(meeting.expected_last_seq, (chunk.place for chunk in record.chunks))
     gaps: list[dict[str, Any]] = [

@@ -122,7 +122,7 @@ async def want_next(
         " NOT EXISTS (SELECT FROM stage_work WHERE meeting_id = $1 AND stage = ANY($2)"
         " AND due_at IS NOT NULL) AS upstream_settled,"
         " EXISTS (SELECT FROM segments WHERE meeting_id = $1 AND enhanced_revision < revision"
-        " AND NOT retracted) AS text_changed"
+        " AND is_final AND NOT retracted) AS text_changed"
         " FROM meetings WHERE meeting_id = $1",
         claim.meeting_id,
         upstream,
