@@ -26,6 +26,7 @@ from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
     PostgresIntake,
+    PostgresLiveSessions,
     PostgresStageRecords,
     PostgresWorkStore,
     check_schema,
@@ -42,6 +43,10 @@ from interview_agent.metrics import (
     AUDIO_HEARD,
     BUILD,
     EMBEDDED_EXITS,
+    LIVE_AUDIO,
+    LIVE_FRAMES,
+    LIVE_FRAMES_REFUSED,
+    LIVE_SESSIONS,
     WAKE_FAILURES,
     Metrics,
 )
@@ -50,6 +55,7 @@ from interview_agent.pipeline.delivery import DeliveryStage
 from interview_agent.pipeline.enhance import EnhancerStage
 from interview_agent.pipeline.ingest import Ingest
 from interview_agent.pipeline.live import LiveStage
+from interview_agent.pipeline.live_ingest import LiveIngest, LiveLimits, LiveMeters, LiveParts
 from interview_agent.pipeline.reader import Reader
 from interview_agent.pipeline.retention import RetentionStage
 from interview_agent.pipeline.stt import SpeechStage
@@ -310,6 +316,30 @@ async def _add_stages(
         )
 
 
+def _live_ingest(service: Service, ingest: Ingest, database: Database) -> LiveIngest:
+    settings, metrics = service.settings, service.metrics
+    parts = LiveParts(
+        accept=ingest.chunk,
+        sessions=PostgresLiveSessions(database),
+        limits=LiveLimits(
+            chunk_s=settings.live_chunk_ms / 1000,
+            frame_max_bytes=settings.live_max_frame_bytes,
+            max_in_flight=settings.live_max_in_flight,
+            unacked_max_bytes=settings.live_max_unacked_bytes,
+        ),
+        meters=LiveMeters(
+            sessions=partial(metrics.set, LIVE_SESSIONS),
+            acked_frames=partial(metrics.count, LIVE_FRAMES),
+            audio_s=partial(metrics.count, LIVE_AUDIO),
+            refused_frame=lambda code: metrics.count(LIVE_FRAMES_REFUSED, code=code),
+        ),
+        live=settings.stt_provider != "mock",
+    )
+    live = LiveIngest(parts, accepting=lambda: not service.draining)
+    service.loops["live_sessions"] = live.run
+    return live
+
+
 async def _add_web(
     service: Service,
     database: Database,
@@ -326,16 +356,18 @@ async def _add_web(
         return
     authenticator = _authenticator(settings)
     archive = PostgresArchive(database)
+    ingest = Ingest(
+        PostgresIntake(database),
+        archive,
+        blobs,
+        wake,
+        clock=lambda: datetime.now(UTC),
+        accepting=lambda: not service.draining,
+    )
     app = build_app(
         WebParts(
-            ingest=Ingest(
-                PostgresIntake(database),
-                archive,
-                blobs,
-                wake,
-                clock=lambda: datetime.now(UTC),
-                accepting=lambda: not service.draining,
-            ),
+            ingest=ingest,
+            live=_live_ingest(service, ingest, database),
             reader=Reader(archive, pii_masking=settings.pii_masking),
             authenticator=authenticator,
             probes=ProbeParts(

@@ -82,6 +82,18 @@ SYSTEM_READINESS = _gauge("agent_system_readiness", (), "1 when this process can
 CHUNKS_ACCEPTED = _counter(
     "agent_chunks_accepted_total", ("result",), "Chunks acknowledged: new or duplicate."
 )
+LIVE_SESSIONS = _gauge(
+    "agent_live_sessions", (), "Live sessions that sockets of this process have open."
+)
+LIVE_FRAMES = _counter("agent_live_frames_total", (), "Frames of live audio acknowledged.")
+LIVE_FRAMES_REFUSED = _counter(
+    "agent_live_frames_refused_total", ("code",), "Frames of live audio not taken, by error code."
+)
+LIVE_AUDIO = _counter(
+    "agent_live_audio_seconds_total",
+    (),
+    "Live audio acknowledged, s; only pcm has a known length.",
+)
 WAKE_FAILURES = _counter(
     "agent_wake_failures_total", (), "Wake-ups that could not be published; polling finds the work."
 )
@@ -109,6 +121,10 @@ METERS: tuple[Meter, ...] = (
     STORAGE_HEALTH,
     SYSTEM_READINESS,
     CHUNKS_ACCEPTED,
+    LIVE_SESSIONS,
+    LIVE_FRAMES,
+    LIVE_FRAMES_REFUSED,
+    LIVE_AUDIO,
     WAKE_FAILURES,
     LEASES_LOST,
     AUDIO_HEARD,

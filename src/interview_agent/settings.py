@@ -122,6 +122,22 @@ class Settings(BaseModel):
         30.0, gt=0, description="Longest silence while a request body arrives, in seconds."
     )
 
+    live_chunk_ms: int = Field(
+        250,
+        ge=20,
+        le=5_000,
+        description="Live audio is made durable in chunks of this length, in ms.",
+    )
+    live_max_frame_bytes: int = Field(
+        2**20, ge=1024, le=16 * 2**20, description="Largest frame of live audio, header included."
+    )
+    live_max_in_flight: int = Field(
+        256, ge=1, description="Frames of one live session that may wait for their ack."
+    )
+    live_max_unacked_bytes: int = Field(
+        2**20, ge=1024, description="Bytes of one live session that may wait for their ack."
+    )
+
     pii_masking: bool = Field(
         True, description="Mask personal data in every text that a user identity gets."
     )

@@ -9,10 +9,13 @@ _BASE_S = 1.0
 _LIMIT_S = 60.0
 
 
-def backoff_s(attempt: int, jitter: float) -> float:
+def backoff_s(
+    attempt: int, jitter: float, *, base_s: float = _BASE_S, most_s: float = _LIMIT_S
+) -> float:
     """Return the pause after try number `attempt` (from 1): full jitter under a doubling limit.
 
-    `jitter` is a random number from 0 to 1; half of the limit is the least.
+    The limit begins at `base_s` and ends at `most_s`. `jitter` is a random number from 0 to 1; half
+    of the limit is the least.
     """
-    limit_s = min(_LIMIT_S, _BASE_S * 2.0 ** max(attempt - 1, 0))
+    limit_s = min(most_s, base_s * 2.0 ** max(min(attempt, 64) - 1, 0))
     return limit_s * (0.5 + 0.5 * jitter)

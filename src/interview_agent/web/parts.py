@@ -13,6 +13,7 @@ from interview_agent.web.body import ByteBudget
 if TYPE_CHECKING:
     from interview_agent.metrics import Metrics
     from interview_agent.pipeline.ingest import Ingest
+    from interview_agent.pipeline.live_ingest import LiveIngest
     from interview_agent.pipeline.reader import Reader
     from interview_agent.web.auth import Authenticator
 
@@ -61,6 +62,7 @@ class WebParts:
     """What the API needs."""
 
     ingest: Ingest
+    live: LiveIngest
     reader: Reader
     authenticator: Authenticator
     probes: ProbeParts
