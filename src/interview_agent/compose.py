@@ -34,15 +34,19 @@ from interview_agent.adapters.postgres import (
     open_database,
 )
 from interview_agent.adapters.smtp import SmtpMailer, SmtpServer
-from interview_agent.adapters.valkey import ValkeyWakeQueue
+from interview_agent.adapters.valkey import ValkeyBroadcast, ValkeyWakeQueue
 from interview_agent.adapters.whisper.model import WhisperSpeechModel
 from interview_agent.domain.errors import DatabaseError, StartupError
 from interview_agent.domain.roles import Role, serves_api, stages_of, sweeps
 from interview_agent.domain.route import Stage
 from interview_agent.metrics import (
     AUDIO_HEARD,
+    BROADCAST_FAILURES,
     BUILD,
     EMBEDDED_EXITS,
+    FEED_ITEMS,
+    FEED_LISTENERS,
+    FEED_PARTIALS_DROPPED,
     LIVE_AUDIO,
     LIVE_FRAMES,
     LIVE_FRAMES_REFUSED,
@@ -53,6 +57,7 @@ from interview_agent.metrics import (
 from interview_agent.pipeline.analytics import AnalyticsStage
 from interview_agent.pipeline.delivery import DeliveryStage
 from interview_agent.pipeline.enhance import EnhancerStage
+from interview_agent.pipeline.feed import KIND_BY_ITEM, Feed
 from interview_agent.pipeline.ingest import Ingest
 from interview_agent.pipeline.live import LiveStage
 from interview_agent.pipeline.live_ingest import LiveIngest, LiveLimits, LiveMeters, LiveParts
@@ -267,6 +272,7 @@ async def _add_stages(
     stages: tuple[Stage, ...],
     database: Database,
     wake: ValkeyWakeQueue,
+    broadcast: ValkeyBroadcast,
     blobs: LocalFsBlobStore,
     stack: AsyncExitStack,
 ) -> None:
@@ -276,8 +282,8 @@ async def _add_stages(
     language = None if settings.whisper_language == "auto" else settings.whisper_language
     handlers: dict[Stage, StageHandler] = {
         Stage.LIVE: LiveStage(),
-        Stage.ENHANCER: EnhancerStage(records),
-        Stage.ANALYTICS: AnalyticsStage(records, language=language),
+        Stage.ENHANCER: EnhancerStage(records, broadcast),
+        Stage.ANALYTICS: AnalyticsStage(records, broadcast, language=language),
         Stage.DELIVERY: DeliveryStage(records, _mailer(settings), pii_masking=settings.pii_masking),
         Stage.RETENTION: RetentionStage(
             records,
@@ -291,6 +297,7 @@ async def _add_stages(
         handlers[Stage.STT] = SpeechStage(
             records,
             transcriber,
+            broadcast,
             language=language,
             on_heard=partial(metrics.count, AUDIO_HEARD),
         )
@@ -340,10 +347,29 @@ def _live_ingest(service: Service, ingest: Ingest, database: Database) -> LiveIn
     return live
 
 
+def _feed(service: Service, archive: PostgresArchive, broadcast: ValkeyBroadcast) -> Feed:
+    settings, metrics = service.settings, service.metrics
+    metrics.start_at_zero(FEED_ITEMS, ({"kind": kind} for kind in KIND_BY_ITEM.values()))
+    metrics.count(FEED_PARTIALS_DROPPED, 0)
+    metrics.set(FEED_LISTENERS, 0)
+    feed = Feed(
+        archive,
+        broadcast,
+        pii_masking=settings.pii_masking,
+        max_listeners=settings.feed_max_listeners,
+        on_listeners=partial(metrics.set, FEED_LISTENERS),
+        on_told=lambda kind: metrics.count(FEED_ITEMS, kind=kind),
+        on_partials_dropped=partial(metrics.count, FEED_PARTIALS_DROPPED),
+    )
+    service.loops |= {"signals": broadcast.run_listener, "feed": feed.run}
+    return feed
+
+
 async def _add_web(
     service: Service,
     database: Database,
     wake: ValkeyWakeQueue,
+    broadcast: ValkeyBroadcast,
     blobs: LocalFsBlobStore,
     stack: AsyncExitStack,
 ) -> None:
@@ -369,6 +395,7 @@ async def _add_web(
             ingest=ingest,
             live=_live_ingest(service, ingest, database),
             reader=Reader(archive, pii_masking=settings.pii_masking),
+            feed=_feed(service, archive, broadcast),
             authenticator=authenticator,
             probes=ProbeParts(
                 service.metrics,
@@ -428,6 +455,7 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
     )
     service.metrics.set(BUILD, 1, version=__version__)
     service.metrics.count(WAKE_FAILURES, 0)
+    service.metrics.count(BROADCAST_FAILURES, 0)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         addresses = await _addresses(service, stack)
@@ -444,9 +472,14 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
             on_failure=partial(service.metrics.count, WAKE_FAILURES),
         )
         stack.push_async_callback(wake.aclose)
-        await _add_stages(service, stages, database, wake, blobs, stack)
+        broadcast = ValkeyBroadcast(
+            addresses.redis_url, on_failure=partial(service.metrics.count, BROADCAST_FAILURES)
+        )
+        stack.push_async_callback(broadcast.aclose)
+        service.loops["broadcast"] = broadcast.run_publisher
+        await _add_stages(service, stages, database, wake, broadcast, blobs, stack)
         _add_upkeep(service, database, wake, blobs)
-        await _add_web(service, database, wake, blobs, stack)
+        await _add_web(service, database, wake, broadcast, blobs, stack)
         yield service
 
 

@@ -97,6 +97,22 @@ LIVE_AUDIO = _counter(
 WAKE_FAILURES = _counter(
     "agent_wake_failures_total", (), "Wake-ups that could not be published; polling finds the work."
 )
+BROADCAST_FAILURES = _counter(
+    "agent_broadcast_failures_total",
+    (),
+    "Signals to listeners that found no room, and faults of the server; costs partials only.",
+)
+FEED_LISTENERS = _gauge(
+    "agent_feed_listeners", (), "Listeners that are kept up to date, on sockets and event streams."
+)
+FEED_ITEMS = _counter(
+    "agent_feed_items_total",
+    ("kind",),
+    "What listeners were told: update, retract, partial, alert, status.",
+)
+FEED_PARTIALS_DROPPED = _counter(
+    "agent_feed_partials_dropped_total", (), "Partials that were overtaken before they were told."
+)
 LEASES_LOST = _counter(
     "agent_leases_lost_total", ("stage",), "Pieces of work whose result was fenced off."
 )
@@ -126,6 +142,10 @@ METERS: tuple[Meter, ...] = (
     LIVE_FRAMES_REFUSED,
     LIVE_AUDIO,
     WAKE_FAILURES,
+    BROADCAST_FAILURES,
+    FEED_LISTENERS,
+    FEED_ITEMS,
+    FEED_PARTIALS_DROPPED,
     LEASES_LOST,
     AUDIO_HEARD,
     LOOP_LAG,

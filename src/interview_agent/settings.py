@@ -147,6 +147,10 @@ class Settings(BaseModel):
         8.0, gt=0, description="Seconds without a chunk after which a transcript is closed."
     )
 
+    feed_max_listeners: int = Field(
+        2_000, ge=1, description="Most listeners that this process keeps up to date at once."
+    )
+
     stt_provider: Literal["whisper_local", "mock"] = Field(
         "whisper_local", description="`mock` returns a fixed text for a chunk, for integration."
     )

@@ -12,6 +12,7 @@ from interview_agent.web.body import ByteBudget
 
 if TYPE_CHECKING:
     from interview_agent.metrics import Metrics
+    from interview_agent.pipeline.feed import Feed
     from interview_agent.pipeline.ingest import Ingest
     from interview_agent.pipeline.live_ingest import LiveIngest
     from interview_agent.pipeline.reader import Reader
@@ -46,6 +47,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamTimes:
+    """Patience of event streams, in seconds.
+
+    A comment goes out after `heartbeat_s` of silence; a listener that does not read for
+    `patience_s` is disconnected.
+    """
+
+    heartbeat_s: float = 15.0
+    patience_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeParts:
     """What `/health`, `/ready` and `/metrics` need.
 
@@ -64,9 +77,11 @@ class WebParts:
     ingest: Ingest
     live: LiveIngest
     reader: Reader
+    feed: Feed
     authenticator: Authenticator
     probes: ProbeParts
     limits: Limits = Limits()
+    streams: StreamTimes = StreamTimes()
     version: str = "0"
 
 

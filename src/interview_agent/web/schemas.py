@@ -164,6 +164,23 @@ class ListQuery(Form):
     ] = None
 
 
+class EventsQuery(Form):
+    """Where to begin, and what to be told beside the numbered events."""
+
+    last_event: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_empty_is_absent)] = (
+        Field(None, description="Tell all that came after this event; absent: from now on.")
+    )
+    partials: bool = Field(False, description="Tell also what growing segments may become.")
+
+
+class EventsHeaders(Form):
+    """What a client says that was connected before."""
+
+    last_event_id: Annotated[
+        Annotated[int, Field(ge=0)] | None, BeforeValidator(_empty_is_absent)
+    ] = Field(None, alias="Last-Event-ID", description="As `last_event`, and before it.")
+
+
 class Started(BaseModel):
     """A meeting that takes audio."""
 
