@@ -77,6 +77,8 @@ from interview_agent.stt.track_transcriber import TrackTranscriber
 from interview_agent.web.app import build_app, build_probe_app
 from interview_agent.web.auth import ApiKeys, Authenticator, OpenDoor
 from interview_agent.web.listen import listen
+from interview_agent.web.live.limits import MAX_MESSAGE_BYTES, SocketLimits
+from interview_agent.web.live.sockets import SOCKETS
 from interview_agent.web.parts import Limits, Probe, ProbeParts, Readiness, WebParts
 
 if TYPE_CHECKING:
@@ -441,9 +443,16 @@ async def _add_web(
                 inflight_max_bytes=settings.ingest_max_inflight_bytes,
                 body_timeout_s=settings.body_timeout_sec,
             ),
+            sockets=SocketLimits(
+                max_sockets=settings.ws_max_sockets,
+                max_message_bytes=max(MAX_MESSAGE_BYTES, settings.live_max_frame_bytes),
+                origins=settings.cors_allowed_origins,
+                captions=settings.stt_provider != "mock",
+            ),
             version=__version__,
         )
     )
+    service.leavers.append(app[SOCKETS].close)
     service.address = await listen(app, stack, host=settings.api_host, port=settings.api_port)
 
 

@@ -103,6 +103,18 @@ LIVE_AUDIO = _counter(
     (),
     "Live audio acknowledged, s; only pcm has a known length.",
 )
+SOCKETS_OPEN = _gauge("agent_sockets_open", ("contour",), "WebSockets that are open now.")
+SOCKET_MESSAGES = _counter(
+    "agent_socket_messages_total",
+    ("type",),
+    "Messages that came on WebSockets: an event type, `frame` of audio, `control`, `unknown`.",
+)
+SOCKET_ERRORS = _counter(
+    "agent_socket_errors_total", ("code",), "Errors that were told on WebSockets."
+)
+SOCKET_CLOSES = _counter(
+    "agent_socket_closes_total", ("code",), "WebSockets that ended, by close code."
+)
 WAKE_FAILURES = _counter(
     "agent_wake_failures_total", (), "Wake-ups that could not be published; polling finds the work."
 )
@@ -153,6 +165,10 @@ METERS: tuple[Meter, ...] = (
     LIVE_FRAMES,
     LIVE_FRAMES_REFUSED,
     LIVE_AUDIO,
+    SOCKETS_OPEN,
+    SOCKET_MESSAGES,
+    SOCKET_ERRORS,
+    SOCKET_CLOSES,
     WAKE_FAILURES,
     BROADCAST_FAILURES,
     FEED_LISTENERS,

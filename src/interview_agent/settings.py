@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RELAXED_ENVIRONMENTS = ("dev", "local", "test")
 """Anything else is treated as production."""
+
+
+_ORIGIN = re.compile(r"https?://[^/\s?#@*]+\Z")
 
 
 class SettingsError(ValueError):
@@ -30,6 +42,14 @@ def _split_secrets(value: object) -> object:
     return tuple(SecretStr(part) for part in parts) if isinstance(parts, tuple) else parts
 
 
+def _exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    exact = tuple(origin.lower().removesuffix("/") for origin in origins)
+    if not all(_ORIGIN.match(origin) for origin in exact):
+        message = "each must be an origin such as https://app.example.com"
+        raise ValueError(message)
+    return exact
+
+
 def _plain_dsn(value: object) -> object:
     if isinstance(value, str):
         scheme, separator, rest = value.partition("://")
@@ -38,6 +58,7 @@ def _plain_dsn(value: object) -> object:
 
 
 Csv = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_exact_origins)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_secrets)]
 Dsn = Annotated[SecretStr, BeforeValidator(_plain_dsn)]
 
@@ -81,6 +102,15 @@ class Settings(BaseModel):
     )
     service_api_keys: Secrets = Field(
         (), description="Keys of services, in the same form; they see every meeting, unmasked."
+    )
+
+    cors_allowed_origins: Origins = Field(
+        (),
+        description="Origins of pages that may use this service, comma-separated and exact, such as"
+        " `https://app.example.com`. Our own origin and loopback always may.",
+    )
+    ws_max_sockets: int = Field(
+        1000, ge=1, description="Most WebSockets that are open at once; past it the answer is 503."
     )
 
     postgres_dsn: Dsn | None = Field(

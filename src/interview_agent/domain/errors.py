@@ -64,6 +64,10 @@ class Conflict(AgentError):
     fault = Fault.CALLER
 
 
+class MeetingTaken(Conflict):
+    """This meeting id is taken."""
+
+
 class SessionTaken(AgentError):
     """Another connection sends this track now."""
 
@@ -100,6 +104,48 @@ class FrameRepeated(FrameRefused):
     """This frame is here already."""
 
     code = "frame_repeated"
+
+
+class BadJson(AgentError):
+    """The message is not valid JSON, or nested too deeply."""
+
+    code = "bad_json"
+    fault = Fault.CALLER
+
+
+class BadEvent(AgentError):
+    """The message is of no kind that is known here."""
+
+    code = "bad_event"
+    fault = Fault.CALLER
+
+
+class NoMeetingId(AgentError):
+    """The message must name a meeting."""
+
+    code = "no_meeting_id"
+    fault = Fault.CALLER
+
+
+class NoSession(AgentError):
+    """No audio session is open on this connection."""
+
+    code = "no_session"
+    fault = Fault.CALLER
+
+
+class SessionOpen(AgentError):
+    """An audio session is already open on this connection."""
+
+    code = "session_open"
+    fault = Fault.CALLER
+
+
+class TooManyMeetings(AgentError):
+    """This connection follows as many meetings as it may."""
+
+    code = "too_many_meetings"
+    fault = Fault.CALLER
 
 
 class ConsentDenied(AgentError):

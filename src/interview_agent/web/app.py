@@ -8,6 +8,8 @@ from interview_agent.web.body import ByteBudget
 from interview_agent.web.docs import register_docs
 from interview_agent.web.errors import error_middleware
 from interview_agent.web.event_stream import end_streams_on_shutdown
+from interview_agent.web.live.routes import register_sockets
+from interview_agent.web.live.sockets import SOCKETS, LiveSockets
 from interview_agent.web.middleware import metrics_middleware, set_headers, trace_middleware
 from interview_agent.web.openapi import Document, describe
 from interview_agent.web.parts import BUDGET, PARTS, PROBES, ProbeParts, WebParts
@@ -38,8 +40,10 @@ def build_app(parts: WebParts) -> web.Application:
     app = build_probe_app(parts.probes)
     app[PARTS] = parts
     app[BUDGET] = ByteBudget(parts.limits.inflight_max_bytes)
+    app[SOCKETS] = LiveSockets(parts.sockets.max_sockets, parts.probes.metrics)
     register(app, MEETING_ROUTES)
     register(app, EVENT_ROUTES)
     end_streams_on_shutdown(app)
+    register_sockets(app)
     register_docs(app, api_description(parts.version))
     return app

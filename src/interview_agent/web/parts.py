@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from interview_agent.web.body import ByteBudget
+from interview_agent.web.live.limits import SocketLimits
 
 if TYPE_CHECKING:
     from interview_agent.metrics import Metrics
@@ -82,6 +83,7 @@ class WebParts:
     probes: ProbeParts
     limits: Limits = Limits()
     streams: StreamTimes = StreamTimes()
+    sockets: SocketLimits = field(default_factory=SocketLimits)
     version: str = "0"
 
 

@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from interview_agent.adapters.postgres.chunk_rows import record
-from interview_agent.domain.errors import AgentError, Conflict, ConsentDenied, SessionTaken
+from interview_agent.domain.errors import (
+    AgentError,
+    Conflict,
+    ConsentDenied,
+    MeetingTaken,
+    SessionTaken,
+)
 from interview_agent.domain.meeting import Consent
 from interview_agent.ports.intake import NewChunk, Receipt
 
@@ -58,8 +64,7 @@ class _Session:
 def check_meeting(chunk: NewChunk, owner: str, consent: str) -> None:
     """Raise `Conflict` or `ConsentDenied` unless the meeting takes this sender's audio."""
     if owner != chunk.owner:
-        message = "this meeting id is taken"
-        raise Conflict(message)
+        raise MeetingTaken
     if consent == Consent.DENIED:
         raise ConsentDenied
 

@@ -19,7 +19,7 @@ from interview_agent.adapters.postgres.accept import (
 from interview_agent.adapters.postgres.group_commit import GroupCommit
 from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
 from interview_agent.adapters.postgres.rows import MEETING_COLUMNS, meeting_of
-from interview_agent.domain.errors import Conflict, NotFound
+from interview_agent.domain.errors import MeetingTaken, NotFound
 from interview_agent.domain.route import Stage
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ class PostgresIntake:
             )
         meeting = meeting_of(row)
         if meeting.owner != new.owner:
-            message = "this meeting id is taken"
-            raise Conflict(message)
+            raise MeetingTaken
         return meeting
 
     async def admit_meeting(self, chunk: NewChunk) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
-from interview_agent.domain.errors import Conflict, ConsentDenied, NotFound
+from interview_agent.domain.errors import Conflict, ConsentDenied, MeetingTaken, NotFound
 from interview_agent.domain.meeting import Consent
 from interview_agent.domain.upload import split_names
 from interview_agent.ports.live_sessions import LiveCapacity, LiveSession
@@ -91,8 +91,7 @@ class PostgresLiveSessions:
                 new.meeting_id,
             )
             if meeting["owner"] != new.owner:
-                message = "this meeting id is taken"
-                raise Conflict(message)
+                raise MeetingTaken
             _check_consent(meeting["consent"])
             await self._check_track(connection, new)
             row = await connection.fetchrow(
