@@ -7,7 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from interview_agent.client.captions import CaptionLine, Captions
 
@@ -56,8 +56,11 @@ class PlainScreen:
 class TerminalScreen:
     """Keeps the newest lines in place and lets older ones scroll away once they are final."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(
+        self, out: TextIO, size: Callable[[], tuple[int, int]] = shutil.get_terminal_size
+    ) -> None:
         self._out = out
+        self._size = size
         self._scrolled: set[str] = set()
         self._rows = 0
         self._remark = ""
@@ -67,14 +70,14 @@ class TerminalScreen:
         """Paint again; a segment that has scrolled away is not painted any more."""
         if changed in self._scrolled:
             return
-        size = shutil.get_terminal_size()
+        columns, height = self._size()
         lines = [(key, line) for key, line in captions.in_order() if key not in self._scrolled]
         scrolling = []
-        while lines and lines[0][1].is_final and self._is_crowded(lines, size):
+        while lines and lines[0][1].is_final and _is_crowded(lines, columns, height):
             key, line = lines.pop(0)
             self._scrolled.add(key)
             scrolling.append(str(line))
-        self._lines = [_painted(line, size.columns * (size.lines - 3)) for _, line in lines]
+        self._lines = [_painted(line, columns * (height - 3)) for _, line in lines]
         self._paint(scrolling)
 
     def remark(self, text: str | None) -> None:
@@ -89,13 +92,8 @@ class TerminalScreen:
         self._rows = 0
         self._lines = []
 
-    def _is_crowded(self, lines: Sequence[tuple[str, CaptionLine]], size: tuple[int, int]) -> bool:
-        columns, height = size
-        rows = sum(_rows(str(line), columns) for _, line in lines)
-        return len(lines) > _LINES_IN_PLACE or rows > height - 3
-
     def _paint(self, scrolling: Sequence[str]) -> None:
-        columns = shutil.get_terminal_size().columns
+        columns, _ = self._size()
         remark = [f"{_DIM}{self._remark}{_PLAIN}"] if self._remark else []
         kept = [*self._lines, *remark]
         up = f"\x1b[{self._rows}A" if self._rows else ""
@@ -103,6 +101,11 @@ class TerminalScreen:
         self._out.write(f"{up}\r{_CLEAR_BELOW}{text}")
         self._out.flush()
         self._rows = sum(_rows(line, columns) for line in kept)
+
+
+def _is_crowded(lines: Sequence[tuple[str, CaptionLine]], columns: int, height: int) -> bool:
+    rows = sum(_rows(str(line), columns) for _, line in lines)
+    return len(lines) > _LINES_IN_PLACE or rows > height - 3
 
 
 def _painted(line: CaptionLine, most_cells: int) -> str:
