@@ -72,7 +72,7 @@ class StandIn:
         if self.denials:
             status, headers = self.denials.popleft()
             return web.json_response({"detail": {}}, status=status, headers=headers)
-        socket = web.WebSocketResponse()
+        socket = web.WebSocketResponse(protocols=("interview-agent.v1",))
         await socket.prepare(request)
         async for received in socket:
             if received.type is WSMsgType.BINARY:
