@@ -1,8 +1,8 @@
 """Break the connection of one live recording again and again, then compare all accounts of it.
 
 Every frame must be acknowledged once, every event be seen once and in order, and the bytes in the
-store must be those that were sent. The same seed sends the same bytes and plans the same cuts. Exits
-0 only if every account agrees.
+store must be those that were sent. The same seed sends the same bytes and plans the same cuts.
+Exits 0 only if every account agrees.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ class StandIn:
                     "next_frame": len(self.frames),
                     "max_in_flight": self.max_in_flight,
                     "max_frame_bytes": self.max_frame_bytes,
-                    "last_event": message.get("last_event", len(self.events)),
+                    "last_event": len(self.events),
                 }
                 await socket.send_json(ready)
                 await self._subscribe(socket, message)

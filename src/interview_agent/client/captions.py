@@ -71,12 +71,11 @@ class Captions:
 
     def _partial(self, message: Mapping[str, Any]) -> str | None:
         segment_id, track = message["segment_id"], message["track"]
-        known = self._lines.get(segment_id)
-        if known is not None and (
-            known.is_final or message["revision"] < self._revisions.get(segment_id, 0)
-        ):
-            return None
         words = [word["text"] for word in message["words"]]
+        known = self._lines.get(segment_id)
+        is_late = message["revision"] < self._revisions.get(segment_id, 0)
+        if not words or is_late or (known is not None and known.is_final):
+            return None
         self._lines[segment_id] = CaptionLine(
             start_s=message["start"],
             speaker=plain(self._speakers.get(track, track)),
