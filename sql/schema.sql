@@ -110,7 +110,7 @@ CREATE TABLE segments (
     last_seq          integer NOT NULL,
     revision          integer NOT NULL DEFAULT 1,
     enhanced_revision integer NOT NULL DEFAULT 0,
-    event             bigint NOT NULL,
+    event             bigint NOT NULL DEFAULT 0,
     retracted         boolean NOT NULL DEFAULT false,
     is_final          boolean NOT NULL DEFAULT true,
     PRIMARY KEY (meeting_id, segment_id),
@@ -118,7 +118,6 @@ CREATE TABLE segments (
 );
 COMMENT ON COLUMN segments.ordinal IS 'Position among the current segments of the track, from 0.';
 COMMENT ON COLUMN segments.is_final IS 'False while a live segment still grows.';
-CREATE UNIQUE INDEX segments_by_event ON segments (meeting_id, event);
 CREATE INDEX segments_in_order ON segments (meeting_id, track, ordinal) WHERE NOT retracted;
 CREATE INDEX segments_unenhanced ON segments (meeting_id)
     WHERE enhanced_revision < revision AND NOT retracted;
@@ -152,11 +151,13 @@ CREATE TABLE live_sessions (
     channels    smallint NOT NULL,
     next_frame  bigint NOT NULL DEFAULT 0,
     next_seq    integer NOT NULL DEFAULT 0,
+    size_bytes  bigint NOT NULL DEFAULT 0,
     open_until  timestamptz,
     PRIMARY KEY (meeting_id, track)
 );
 COMMENT ON TABLE live_sessions IS 'A track that is numbered by frames, and the one socket that may write it.';
 COMMENT ON COLUMN live_sessions.track IS 'Track as its sender named it; split channels have their own.';
+COMMENT ON COLUMN live_sessions.size_bytes IS 'Audio that is durable so far.';
 COMMENT ON COLUMN live_sessions.open_until IS 'Holds the meeting open until then; null once stopped.';
 CREATE INDEX live_sessions_open ON live_sessions (open_until) WHERE open_until IS NOT NULL;
 

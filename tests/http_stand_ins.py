@@ -15,6 +15,7 @@ from yarl import URL
 from interview_agent.adapters.local_fs import MARKER, LocalFsBlobStore
 from interview_agent.domain.errors import DatabaseError
 from interview_agent.metrics import Metrics
+from interview_agent.pipeline.feed import Feed
 from interview_agent.pipeline.ingest import Ingest
 from interview_agent.pipeline.reader import Reader
 from interview_agent.ports.intake import NewChunk, NewMeeting, Receipt
@@ -22,6 +23,7 @@ from interview_agent.web.app import build_app
 from interview_agent.web.auth import ApiKeys
 from interview_agent.web.listen import listen
 from interview_agent.web.parts import BUDGET, Limits, ProbeParts, Readiness, WebParts
+from local_broadcast import LocalBroadcast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -110,6 +112,14 @@ class Absent:
         """Fail."""
         raise DatabaseError(meeting_id)
 
+    async def events(self, meeting_id: str, after: int, limit: int) -> Any:
+        """Fail."""
+        raise DatabaseError(repr((meeting_id, after, limit)))
+
+    async def standings(self, meeting_ids: Sequence[str]) -> Any:
+        """Fail."""
+        raise DatabaseError(", ".join(meeting_ids))
+
     async def chunks(self, meeting_id: str, track: str | None = None) -> Any:
         """Fail."""
         raise DatabaseError(meeting_id, details={"track": track})
@@ -146,6 +156,7 @@ async def served_api(
     parts = WebParts(
         ingest=Ingest(doors, archive, blobs, doors, clock=lambda: datetime.now(UTC)),
         reader=Reader(archive, pii_masking=True),
+        feed=Feed(archive, LocalBroadcast(), pii_masking=True),
         authenticator=keys,
         probes=ProbeParts(Metrics("api"), probe, metrics_guard=keys),
         limits=replace(LIMITS, body_timeout_s=patience_s),

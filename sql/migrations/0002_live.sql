@@ -10,6 +10,9 @@ COMMENT ON COLUMN chunks.first_frame IS 'First frame of a live session in this c
 
 ALTER TABLE segments ADD COLUMN is_final boolean NOT NULL DEFAULT true;
 COMMENT ON COLUMN segments.is_final IS 'False while a live segment still grows.';
+-- Numbers are given when the change is logged, under the key of the log.
+ALTER TABLE segments ALTER COLUMN event SET DEFAULT 0;
+DROP INDEX segments_by_event;
 
 CREATE TABLE live_sessions (
     meeting_id  text NOT NULL REFERENCES meetings ON DELETE CASCADE,
@@ -20,11 +23,13 @@ CREATE TABLE live_sessions (
     channels    smallint NOT NULL,
     next_frame  bigint NOT NULL DEFAULT 0,
     next_seq    integer NOT NULL DEFAULT 0,
+    size_bytes  bigint NOT NULL DEFAULT 0,
     open_until  timestamptz,
     PRIMARY KEY (meeting_id, track)
 );
 COMMENT ON TABLE live_sessions IS 'A track that is numbered by frames, and the one socket that may write it.';
 COMMENT ON COLUMN live_sessions.track IS 'Track as its sender named it; split channels have their own.';
+COMMENT ON COLUMN live_sessions.size_bytes IS 'Audio that is durable so far.';
 COMMENT ON COLUMN live_sessions.open_until IS 'Holds the meeting open until then; null once stopped.';
 CREATE INDEX live_sessions_open ON live_sessions (open_until) WHERE open_until IS NOT NULL;
 
@@ -55,5 +60,5 @@ SELECT meeting_id, event, CASE WHEN retracted THEN 'retract' ELSE 'update' END, 
         'start', start_s, 'end', end_s, 'raw_text', raw_text, 'text', text, 'words', words,
         'changes', changes, 'confidence', confidence, 'language', language,
         'first_seq', first_seq, 'last_seq', last_seq, 'revision', revision,
-        'is_final', is_final) END
+        'is_final', is_final, 'enhanced', enhanced_revision = revision) END
 FROM segments;

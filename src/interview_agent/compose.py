@@ -26,6 +26,7 @@ from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
     PostgresIntake,
+    PostgresLiveSessions,
     PostgresStageRecords,
     PostgresWorkStore,
     check_schema,
@@ -33,23 +34,33 @@ from interview_agent.adapters.postgres import (
     open_database,
 )
 from interview_agent.adapters.smtp import SmtpMailer, SmtpServer
-from interview_agent.adapters.valkey import ValkeyWakeQueue
+from interview_agent.adapters.valkey import ValkeyBroadcast, ValkeyWakeQueue
 from interview_agent.adapters.whisper.model import WhisperSpeechModel
 from interview_agent.domain.errors import DatabaseError, StartupError
 from interview_agent.domain.roles import Role, serves_api, stages_of, sweeps
 from interview_agent.domain.route import Stage
 from interview_agent.metrics import (
     AUDIO_HEARD,
+    BROADCAST_FAILURES,
     BUILD,
     EMBEDDED_EXITS,
+    FEED_ITEMS,
+    FEED_LISTENERS,
+    FEED_PARTIALS_DROPPED,
+    LIVE_AUDIO,
+    LIVE_FRAMES,
+    LIVE_FRAMES_REFUSED,
+    LIVE_SESSIONS,
     WAKE_FAILURES,
     Metrics,
 )
 from interview_agent.pipeline.analytics import AnalyticsStage
 from interview_agent.pipeline.delivery import DeliveryStage
 from interview_agent.pipeline.enhance import EnhancerStage
+from interview_agent.pipeline.feed import KIND_BY_ITEM, Feed
 from interview_agent.pipeline.ingest import Ingest
 from interview_agent.pipeline.live import LiveStage
+from interview_agent.pipeline.live_ingest import LiveIngest, LiveLimits, LiveMeters, LiveParts
 from interview_agent.pipeline.reader import Reader
 from interview_agent.pipeline.retention import RetentionStage
 from interview_agent.pipeline.stt import SpeechStage
@@ -60,6 +71,8 @@ from interview_agent.stt.track_transcriber import TrackTranscriber
 from interview_agent.web.app import build_app, build_probe_app
 from interview_agent.web.auth import ApiKeys, Authenticator, OpenDoor
 from interview_agent.web.listen import listen
+from interview_agent.web.live.limits import MAX_MESSAGE_BYTES, SocketLimits
+from interview_agent.web.live.sockets import SOCKETS
 from interview_agent.web.parts import Limits, Probe, ProbeParts, Readiness, WebParts
 
 if TYPE_CHECKING:
@@ -261,6 +274,7 @@ async def _add_stages(
     stages: tuple[Stage, ...],
     database: Database,
     wake: ValkeyWakeQueue,
+    broadcast: ValkeyBroadcast,
     blobs: LocalFsBlobStore,
     stack: AsyncExitStack,
 ) -> None:
@@ -270,8 +284,8 @@ async def _add_stages(
     language = None if settings.whisper_language == "auto" else settings.whisper_language
     handlers: dict[Stage, StageHandler] = {
         Stage.LIVE: LiveStage(),
-        Stage.ENHANCER: EnhancerStage(records),
-        Stage.ANALYTICS: AnalyticsStage(records, language=language),
+        Stage.ENHANCER: EnhancerStage(records, broadcast),
+        Stage.ANALYTICS: AnalyticsStage(records, broadcast, language=language),
         Stage.DELIVERY: DeliveryStage(records, _mailer(settings), pii_masking=settings.pii_masking),
         Stage.RETENTION: RetentionStage(
             records,
@@ -285,6 +299,7 @@ async def _add_stages(
         handlers[Stage.STT] = SpeechStage(
             records,
             transcriber,
+            broadcast,
             language=language,
             on_heard=partial(metrics.count, AUDIO_HEARD),
         )
@@ -310,10 +325,53 @@ async def _add_stages(
         )
 
 
+def _live_ingest(service: Service, ingest: Ingest, database: Database) -> LiveIngest:
+    settings, metrics = service.settings, service.metrics
+    parts = LiveParts(
+        accept=ingest.chunk,
+        sessions=PostgresLiveSessions(database),
+        limits=LiveLimits(
+            chunk_s=settings.live_chunk_ms / 1000,
+            frame_max_bytes=settings.live_max_frame_bytes,
+            max_in_flight=settings.live_max_in_flight,
+            unacked_max_bytes=settings.live_max_unacked_bytes,
+        ),
+        meters=LiveMeters(
+            sessions=partial(metrics.set, LIVE_SESSIONS),
+            acked_frames=partial(metrics.count, LIVE_FRAMES),
+            audio_s=partial(metrics.count, LIVE_AUDIO),
+            refused_frame=lambda code: metrics.count(LIVE_FRAMES_REFUSED, code=code),
+        ),
+        live=settings.stt_provider != "mock",
+    )
+    live = LiveIngest(parts, accepting=lambda: not service.draining)
+    service.loops["live_sessions"] = live.run
+    return live
+
+
+def _feed(service: Service, archive: PostgresArchive, broadcast: ValkeyBroadcast) -> Feed:
+    settings, metrics = service.settings, service.metrics
+    metrics.start_at_zero(FEED_ITEMS, ({"kind": kind} for kind in KIND_BY_ITEM.values()))
+    metrics.count(FEED_PARTIALS_DROPPED, 0)
+    metrics.set(FEED_LISTENERS, 0)
+    feed = Feed(
+        archive,
+        broadcast,
+        pii_masking=settings.pii_masking,
+        max_listeners=settings.feed_max_listeners,
+        on_listeners=partial(metrics.set, FEED_LISTENERS),
+        on_told=lambda kind: metrics.count(FEED_ITEMS, kind=kind),
+        on_partials_dropped=partial(metrics.count, FEED_PARTIALS_DROPPED),
+    )
+    service.loops |= {"signals": broadcast.run_listener, "feed": feed.run}
+    return feed
+
+
 async def _add_web(
     service: Service,
     database: Database,
     wake: ValkeyWakeQueue,
+    broadcast: ValkeyBroadcast,
     blobs: LocalFsBlobStore,
     stack: AsyncExitStack,
 ) -> None:
@@ -326,17 +384,20 @@ async def _add_web(
         return
     authenticator = _authenticator(settings)
     archive = PostgresArchive(database)
+    ingest = Ingest(
+        PostgresIntake(database),
+        archive,
+        blobs,
+        wake,
+        clock=lambda: datetime.now(UTC),
+        accepting=lambda: not service.draining,
+    )
     app = build_app(
         WebParts(
-            ingest=Ingest(
-                PostgresIntake(database),
-                archive,
-                blobs,
-                wake,
-                clock=lambda: datetime.now(UTC),
-                accepting=lambda: not service.draining,
-            ),
+            ingest=ingest,
+            live=_live_ingest(service, ingest, database),
             reader=Reader(archive, pii_masking=settings.pii_masking),
+            feed=_feed(service, archive, broadcast),
             authenticator=authenticator,
             probes=ProbeParts(
                 service.metrics,
@@ -349,9 +410,16 @@ async def _add_web(
                 inflight_max_bytes=settings.ingest_max_inflight_bytes,
                 body_timeout_s=settings.body_timeout_sec,
             ),
+            sockets=SocketLimits(
+                max_sockets=settings.ws_max_sockets,
+                max_message_bytes=max(MAX_MESSAGE_BYTES, settings.live_max_frame_bytes),
+                origins=settings.cors_allowed_origins,
+                captions=settings.stt_provider != "mock",
+            ),
             version=__version__,
         )
     )
+    service.leavers.append(app[SOCKETS].close)
     service.address = await listen(app, stack, host=settings.api_host, port=settings.api_port)
 
 
@@ -396,6 +464,7 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
     )
     service.metrics.set(BUILD, 1, version=__version__)
     service.metrics.count(WAKE_FAILURES, 0)
+    service.metrics.count(BROADCAST_FAILURES, 0)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         addresses = await _addresses(service, stack)
@@ -412,9 +481,14 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
             on_failure=partial(service.metrics.count, WAKE_FAILURES),
         )
         stack.push_async_callback(wake.aclose)
-        await _add_stages(service, stages, database, wake, blobs, stack)
+        broadcast = ValkeyBroadcast(
+            addresses.redis_url, on_failure=partial(service.metrics.count, BROADCAST_FAILURES)
+        )
+        stack.push_async_callback(broadcast.aclose)
+        service.loops["broadcast"] = broadcast.run_publisher
+        await _add_stages(service, stages, database, wake, broadcast, blobs, stack)
         _add_upkeep(service, database, wake, blobs)
-        await _add_web(service, database, wake, blobs, stack)
+        await _add_web(service, database, wake, broadcast, blobs, stack)
         yield service
 
 

@@ -82,8 +82,48 @@ SYSTEM_READINESS = _gauge("agent_system_readiness", (), "1 when this process can
 CHUNKS_ACCEPTED = _counter(
     "agent_chunks_accepted_total", ("result",), "Chunks acknowledged: new or duplicate."
 )
+LIVE_SESSIONS = _gauge(
+    "agent_live_sessions", (), "Live sessions that sockets of this process have open."
+)
+LIVE_FRAMES = _counter("agent_live_frames_total", (), "Frames of live audio acknowledged.")
+LIVE_FRAMES_REFUSED = _counter(
+    "agent_live_frames_refused_total", ("code",), "Frames of live audio not taken, by error code."
+)
+LIVE_AUDIO = _counter(
+    "agent_live_audio_seconds_total",
+    (),
+    "Live audio acknowledged, s; only pcm has a known length.",
+)
+SOCKETS_OPEN = _gauge("agent_sockets_open", ("contour",), "WebSockets that are open now.")
+SOCKET_MESSAGES = _counter(
+    "agent_socket_messages_total",
+    ("type",),
+    "Messages that came on WebSockets: an event type, `frame` of audio, `control`, `unknown`.",
+)
+SOCKET_ERRORS = _counter(
+    "agent_socket_errors_total", ("code",), "Errors that were told on WebSockets."
+)
+SOCKET_CLOSES = _counter(
+    "agent_socket_closes_total", ("code",), "WebSockets that ended, by close code."
+)
 WAKE_FAILURES = _counter(
     "agent_wake_failures_total", (), "Wake-ups that could not be published; polling finds the work."
+)
+BROADCAST_FAILURES = _counter(
+    "agent_broadcast_failures_total",
+    (),
+    "Signals to listeners that found no room, and faults of the server; costs partials only.",
+)
+FEED_LISTENERS = _gauge(
+    "agent_feed_listeners", (), "Listeners that are kept up to date, on sockets and event streams."
+)
+FEED_ITEMS = _counter(
+    "agent_feed_items_total",
+    ("kind",),
+    "What listeners were told: update, retract, partial, alert, status.",
+)
+FEED_PARTIALS_DROPPED = _counter(
+    "agent_feed_partials_dropped_total", (), "Partials that were overtaken before they were told."
 )
 LEASES_LOST = _counter(
     "agent_leases_lost_total", ("stage",), "Pieces of work whose result was fenced off."
@@ -109,7 +149,19 @@ METERS: tuple[Meter, ...] = (
     STORAGE_HEALTH,
     SYSTEM_READINESS,
     CHUNKS_ACCEPTED,
+    LIVE_SESSIONS,
+    LIVE_FRAMES,
+    LIVE_FRAMES_REFUSED,
+    LIVE_AUDIO,
+    SOCKETS_OPEN,
+    SOCKET_MESSAGES,
+    SOCKET_ERRORS,
+    SOCKET_CLOSES,
     WAKE_FAILURES,
+    BROADCAST_FAILURES,
+    FEED_LISTENERS,
+    FEED_ITEMS,
+    FEED_PARTIALS_DROPPED,
     LEASES_LOST,
     AUDIO_HEARD,
     LOOP_LAG,

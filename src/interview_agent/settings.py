@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RELAXED_ENVIRONMENTS = ("dev", "local", "test")
 """Anything else is treated as production."""
+
+
+_ORIGIN = re.compile(r"https?://[^/\s?#@*]+\Z")
 
 
 class SettingsError(ValueError):
@@ -30,6 +42,14 @@ def _split_secrets(value: object) -> object:
     return tuple(SecretStr(part) for part in parts) if isinstance(parts, tuple) else parts
 
 
+def _exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    exact = tuple(origin.lower().removesuffix("/") for origin in origins)
+    if not all(_ORIGIN.match(origin) for origin in exact):
+        message = "each must be an origin such as https://app.example.com"
+        raise ValueError(message)
+    return exact
+
+
 def _plain_dsn(value: object) -> object:
     if isinstance(value, str):
         scheme, separator, rest = value.partition("://")
@@ -38,6 +58,7 @@ def _plain_dsn(value: object) -> object:
 
 
 Csv = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_exact_origins)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_secrets)]
 Dsn = Annotated[SecretStr, BeforeValidator(_plain_dsn)]
 
@@ -83,6 +104,15 @@ class Settings(BaseModel):
         (), description="Keys of services, in the same form; they see every meeting, unmasked."
     )
 
+    cors_allowed_origins: Origins = Field(
+        (),
+        description="Origins of pages that may use this service, comma-separated and exact, such as"
+        " `https://app.example.com`. Our own origin and loopback always may.",
+    )
+    ws_max_sockets: int = Field(
+        1000, ge=1, description="Most WebSockets that are open at once; past it the answer is 503."
+    )
+
     postgres_dsn: Dsn | None = Field(
         None, description="Address of PostgreSQL; unset outside prod: an embedded one is started."
     )
@@ -122,6 +152,22 @@ class Settings(BaseModel):
         30.0, gt=0, description="Longest silence while a request body arrives, in seconds."
     )
 
+    live_chunk_ms: int = Field(
+        250,
+        ge=20,
+        le=5_000,
+        description="Live audio is made durable in chunks of this length, in ms.",
+    )
+    live_max_frame_bytes: int = Field(
+        2**20, ge=1024, le=16 * 2**20, description="Largest frame of live audio, header included."
+    )
+    live_max_in_flight: int = Field(
+        256, ge=1, description="Frames of one live session that may wait for their ack."
+    )
+    live_max_unacked_bytes: int = Field(
+        2**20, ge=1024, description="Bytes of one live session that may wait for their ack."
+    )
+
     pii_masking: bool = Field(
         True, description="Mask personal data in every text that a user identity gets."
     )
@@ -129,6 +175,10 @@ class Settings(BaseModel):
     retention_days_text: int = Field(90, ge=1, description="Days after which texts are deleted.")
     meeting_quiet_sec: float = Field(
         8.0, gt=0, description="Seconds without a chunk after which a transcript is closed."
+    )
+
+    feed_max_listeners: int = Field(
+        2_000, ge=1, description="Most listeners that this process keeps up to date at once."
     )
 
     stt_provider: Literal["whisper_local", "mock"] = Field(

@@ -36,6 +36,7 @@ from interview_agent.pipeline.delivery import DeliveryStage
 from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.transcriber import TrackProgress
 from interview_agent.runtime.loop import LoopTimes, StageLoop
+from local_broadcast import LocalBroadcast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -148,7 +149,9 @@ class Office:
         await self.work.complete(stt)
         await self.work.complete(await self.claim(Stage.ENHANCER))
         analytics = await self.claim(Stage.ANALYTICS)
-        await AnalyticsStage(self.records, language="ru").run(analytics, lambda: None)
+        await AnalyticsStage(self.records, LocalBroadcast(), language="ru").run(
+            analytics, lambda: None
+        )
         await self.work.complete(analytics)
 
     async def deliver(self, stage: DeliveryStage) -> None:

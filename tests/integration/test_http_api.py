@@ -18,11 +18,13 @@ from http_stand_ins import stored_files
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import Database, PostgresArchive, PostgresIntake
 from interview_agent.metrics import Metrics
+from interview_agent.pipeline.feed import Feed
 from interview_agent.pipeline.ingest import Ingest
 from interview_agent.pipeline.reader import Reader
 from interview_agent.web.app import api_description, build_app
 from interview_agent.web.auth import ApiKeys
 from interview_agent.web.parts import Limits, ProbeParts, Readiness, WebParts
+from local_broadcast import LocalBroadcast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -73,6 +75,7 @@ async def client(database: Database, tmp_path: Path) -> AsyncIterator[Client]:
     parts = WebParts(
         ingest=ingest,
         reader=Reader(archive, pii_masking=True),
+        feed=Feed(archive, LocalBroadcast(), pii_masking=True),
         authenticator=ApiKeys(["alice", "bob"], ["machine"]),
         probes=ProbeParts(Metrics("api"), always_ready),
         limits=LIMITS,

@@ -182,7 +182,7 @@ class LiveClient:
                 self._attempt,
                 self._jitter(),
                 base_s=self._patience.backoff_base_s,
-                limit_s=self._patience.backoff_limit_s,
+                most_s=self._patience.backoff_limit_s,
             ),
         )
 

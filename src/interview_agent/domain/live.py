@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from math import isfinite
 from typing import Any, TypeAlias
 
 from interview_agent.domain.transcript import Word
@@ -74,16 +75,57 @@ def to_wire(signal: Signal) -> dict[str, Any]:
 
 def from_wire(value: dict[str, Any]) -> Signal | None:
     """Read what `to_wire` wrote; None for anything else, since others may write there too."""
-    fields = {name: each for name, each in value.items() if name != "kind"}
     try:
         match value.get("kind"):
             case "nudge":
                 return Nudge()
             case "partial":
-                words = tuple(Word(**word) for word in fields.pop("words"))
-                return Partial(words=words, **fields)
+                return Partial(
+                    track=_text(value["track"]),
+                    segment_id=_text(value["segment_id"]),
+                    revision=_count(value["revision"]),
+                    words=tuple(_word(word) for word in value["words"]),
+                    committed=_count(value["committed"]),
+                    last_seq=_count(value["last_seq"]),
+                    language=_text_or_none(value["language"]),
+                )
             case "alert":
-                return Alert(code=AlertCode(fields.pop("code")), **fields)
-    except (KeyError, TypeError, ValueError):
+                since_s = _number(value["since_s"])
+                return Alert(_text(value["track"]), AlertCode(value["code"]), since_s)
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return None
+
+
+def _word(value: dict[str, Any]) -> Word:
+    probability = value["probability"]
+    return Word(
+        text=_text(value["text"]),
+        start_s=_number(value["start_s"]),
+        end_s=_number(value["end_s"]),
+        probability=None if probability is None else _number(probability),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    # Half of a surrogate pair can be read from JSON but sent to nobody.
+    value.encode()
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+        raise TypeError
+    return float(value)

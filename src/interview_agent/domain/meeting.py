@@ -262,6 +262,15 @@ def speaker_of(
     return None
 
 
+def speakers_by_track(
+    hints: Mapping[str, str | None], context: Mapping[str, Any]
+) -> dict[str, str | None]:
+    """Name the speaker of every track of a meeting; `hints` has an entry for each track."""
+    return {
+        track: speaker_of(track, hint, context, tracks=len(hints)) for track, hint in hints.items()
+    }
+
+
 def roles_by_speaker(
     speakers: Mapping[str, str | None], context: Mapping[str, Any]
 ) -> dict[str, str]:

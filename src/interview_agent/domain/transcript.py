@@ -84,10 +84,12 @@ class Segment:
 class TranscriptEvent:
     """One numbered change of a transcript, as it stood after the change.
 
-    `event` grows by one per meeting. `segment` is None when the segment was taken back.
+    `event` grows by one per meeting. `segment` is None when the segment was taken back. `enhanced`
+    says whether its text had been enhanced by then.
     """
 
     event: int
     segment_id: str
     track: str
     segment: Segment | None
+    enhanced: bool = False

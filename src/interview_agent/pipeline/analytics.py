@@ -8,25 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.analytics.reading import InterviewSession
 from interview_agent.domain.analytics.report import build_report
-from interview_agent.domain.meeting import gaps_by_track, roles_by_speaker, speaker_of
+from interview_agent.domain.live import Nudge
+from interview_agent.domain.meeting import gaps_by_track, roles_by_speaker, speakers_by_track
 from interview_agent.domain.route import Stage
 from interview_agent.ports.work import Claim, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from interview_agent.ports.broadcast import Broadcast
     from interview_agent.ports.stage_records import MeetingRecord, StageRecords
 
 
 def session_of(record: MeetingRecord, *, default_language: str | None) -> InterviewSession:
     """Put together what the report is computed from: speakers, roles, length and gaps."""
     meeting = record.meeting
-    speakers = {
-        each.track: speaker_of(
-            each.track, each.speaker_hint, meeting.context, tracks=len(record.tracks)
-        )
-        for each in record.tracks
-    }
+    speakers = speakers_by_track(
+        {each.track: each.speaker_hint for each in record.tracks}, meeting.context
+    )
     detected = next((each.language for each in record.tracks if each.language), None)
     holes = gaps_by_track(meeting.expected_last_seq, (chunk.place for chunk in record.chunks))
     gaps: list[dict[str, Any]] = [
@@ -61,8 +60,11 @@ class AnalyticsStage:
 
     stage = Stage.ANALYTICS
 
-    def __init__(self, records: StageRecords, *, language: str | None) -> None:
+    def __init__(
+        self, records: StageRecords, broadcast: Broadcast, *, language: str | None
+    ) -> None:
         self._records = records
+        self._broadcast = broadcast
         self._language = language
 
     async def run(self, claim: Claim, alive: Callable[[], None]) -> Outcome:
@@ -75,6 +77,7 @@ class AnalyticsStage:
         report = await asyncio.to_thread(build_report, session)
         alive()
         await self._records.commit_report(claim, meeting.audio_version, report)
+        self._broadcast.publish(claim.meeting_id, Nudge())
         return Outcome()
 
     async def give_up(self, claim: Claim, reason: str) -> bool:  # noqa: ARG002 - the port's form

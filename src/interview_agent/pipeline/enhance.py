@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from interview_agent.domain.live import Nudge
 from interview_agent.domain.route import Stage
 from interview_agent.domain.text.enhancement import enhance, runs_on
 from interview_agent.ports.stage_records import EnhancedText, PlainSegment, StageRecords
@@ -13,6 +14,7 @@ from interview_agent.ports.work import Claim, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from interview_agent.ports.broadcast import Broadcast
 
 _BATCH = 200
 
@@ -38,14 +40,16 @@ class EnhancerStage:
 
     stage = Stage.ENHANCER
 
-    def __init__(self, records: StageRecords) -> None:
+    def __init__(self, records: StageRecords, broadcast: Broadcast) -> None:
         self._records = records
+        self._broadcast = broadcast
 
     async def run(self, claim: Claim, alive: Callable[[], None]) -> Outcome:
         """Enhance every segment that changed, in the light of its neighbours."""
         while plain := await self._records.unenhanced(claim, _BATCH):
             texts = await asyncio.to_thread(_enhance_all, plain)
-            await self._records.commit_enhanced(claim, texts)
+            if await self._records.commit_enhanced(claim, texts):
+                self._broadcast.publish(claim.meeting_id, Nudge())
             alive()
         return Outcome()
 

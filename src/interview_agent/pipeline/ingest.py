@@ -7,11 +7,11 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.domain.audio_format import SUPPORTED_CODECS, normalise_codec
-from interview_agent.domain.errors import Backpressure, BadAudio, NotFound, ValidationFailed
-from interview_agent.domain.ids import DEFAULT_TRACK, MAX_SEQ, check_name, new_meeting_id
+from interview_agent.domain.errors import Backpressure, BadAudio, NotFound
+from interview_agent.domain.ids import check_name, new_meeting_id
 from interview_agent.domain.meeting import Consent, Meeting, Mode
 from interview_agent.domain.route import Stage
+from interview_agent.domain.upload import check_upload, codec_of
 from interview_agent.ports.intake import Intake, NewChunk, NewMeeting, Receipt
 
 if TYPE_CHECKING:
@@ -19,13 +19,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from interview_agent.domain.identity import Identity
+    from interview_agent.domain.upload import Upload
     from interview_agent.ports.archive import Archive
     from interview_agent.ports.blob_store import BlobStore
     from interview_agent.ports.wake_queue import WakeQueue
-
-MAX_CHANNELS = 8
-MIN_SAMPLE_RATE = 4_000
-MAX_SAMPLE_RATE = 384_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +38,6 @@ class StartRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class AudioForm:
-    """How uploaded audio is to be heard.
-
-    `split_channels` makes a track of each of `channels` channels, named by `channel_tracks` or
-    `<track>-0`, `<track>-1`, ….
-    """
-
-    codec: str = "pcm"
-    sample_rate: int = 16_000
-    channels: int = 1
-    split_channels: bool = False
-    channel_tracks: tuple[str, ...] = ()
-    speaker_hint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """Where uploaded audio belongs: the number `seq` on a track of a meeting."""
-
-    meeting_id: str
-    seq: int
-    track: str = DEFAULT_TRACK
-    form: AudioForm = AudioForm()
-    idempotency_key: str | None = None
-    trace_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Accepted:
     """The answer to an upload: the receipt and the tracks that will be heard."""
 
@@ -78,52 +47,11 @@ class Accepted:
     size_bytes: int
 
 
-def _channel_tracks(upload: Upload) -> tuple[str, ...]:
-    form = upload.form
-    if not form.split_channels:
-        return ()
-    names = form.channel_tracks or tuple(
-        f"{upload.track}-{channel}" for channel in range(form.channels)
-    )
-    if len(names) != form.channels or len(set(names)) != len(names):
-        message = "channel_tracks must name each channel once"
-        raise ValidationFailed(message, details={"errors": [{"loc": ["channel_tracks"]}]})
-    for name in names:
-        check_name(name, "channel_tracks")
-    return names
-
-
-def _codec(name: str) -> str:
-    codec = normalise_codec(name)
-    if codec is None:
-        message = f"codec must be one of {', '.join(sorted(SUPPORTED_CODECS))}"
-        raise ValidationFailed(message, details={"errors": [{"loc": ["codec"]}]})
-    return codec
-
-
-def _check(upload: Upload) -> None:
-    check_name(upload.meeting_id, "meeting_id")
-    check_name(upload.track, "track")
-    form = upload.form
-    limits = (
-        ("seq", upload.seq, 0, MAX_SEQ),
-        ("channels", form.channels, 1, MAX_CHANNELS),
-        ("sample_rate", form.sample_rate, MIN_SAMPLE_RATE, MAX_SAMPLE_RATE),
-    )
-    errors = [
-        {"loc": [name], "msg": f"must be {low} to {high}", "type": "range"}
-        for name, value, low, high in limits
-        if not low <= value <= high
-    ]
-    if errors:
-        raise ValidationFailed(details={"errors": errors})
-
-
 class Ingest:
     """Takes in meetings and audio.
 
     `clock` gives the time in UTC, `random_hex` that many random bytes in hex. Once `accepting` is
-    false, new audio is turned away with `Backpressure`.
+    false, new audio is turned away with `Backpressure`; what a live session took before is stored.
     """
 
     def __init__(
@@ -167,21 +95,25 @@ class Ingest:
         """Make one chunk durable; what is returned for survives any crash.
 
         Raises `ValidationFailed`, `BadAudio` for an empty body, `Conflict`, `ConsentDenied`,
-        `Backpressure`, `StorageError` and `DatabaseError`; nothing of the chunk is visible then.
+        `SessionTaken`, `Backpressure`, `StorageError` and `DatabaseError`; nothing of the chunk is
+        visible then.
         """
-        _check(upload)
-        self._check_open()
+        check_upload(upload)
+        if upload.session_id is None:
+            self._check_open()
         if not body:
             message = "the chunk is empty"
             raise BadAudio(message)
         sha256 = hashlib.sha256(body).hexdigest()
         key = f"{self._key_prefix(upload)}-{sha256[:32]}.bin"
         chunk = self._new_chunk(caller, upload, sha256=sha256, size_bytes=len(body), key=key)
-        receipt = await self._intake.admit(chunk)
+        # A live session was let in when it opened, and numbers its chunks itself.
+        receipt = None if chunk.session_id else await self._intake.admit(chunk)
         if receipt is None:
             await self._blobs.put(key, body)
             receipt = await self._intake.accept(chunk)
-            self._wake_up(chunk)
+            if upload.wake:
+                self._wake_up(chunk)
         return self._accepted(chunk, receipt)
 
     async def recording(
@@ -196,7 +128,7 @@ class Ingest:
 
         Raises as `chunk` does, and `TooLarge` past `max_bytes`.
         """
-        _check(upload)
+        check_upload(upload)
         self._check_open()
         probe = self._new_chunk(caller, upload, sha256="", size_bytes=0, key="")
         await self._intake.admit_meeting(probe)
@@ -221,7 +153,8 @@ class Ingest:
         if not caller.may_see(view.meeting.owner):
             raise NotFound
         meeting = await self._intake.finish(meeting_id, expected_last_seq)
-        self._wake.notify(Stage.STT, meeting_id)
+        for stage in (Stage.LIVE, Stage.STT):
+            self._wake.notify(stage, meeting_id)
         return meeting
 
     def _check_open(self) -> None:
@@ -245,19 +178,23 @@ class Ingest:
             sha256=sha256,
             size_bytes=size_bytes,
             blob_key=key,
-            codec=_codec(form.codec),
+            codec=codec_of(form),
             sample_rate=form.sample_rate,
             channels=form.channels,
             idempotency_key=upload.idempotency_key or f"http-chunk_{self._random_hex(16)}",
-            channel_tracks=_channel_tracks(upload),
+            channel_tracks=upload.channel_tracks,
             speaker_hint=form.speaker_hint,
             trace_id=upload.trace_id,
+            live=form.live,
+            frames=upload.frames,
+            session_id=upload.session_id,
         )
 
     def _wake_up(self, chunk: NewChunk) -> None:
         # A lost wake-up is repaired by the workers' own polling, so the answer never waits for it.
+        stage = Stage.LIVE if chunk.live else Stage.STT
         for track, _ in chunk.rows:
-            self._wake.notify(Stage.STT, chunk.meeting_id, track)
+            self._wake.notify(stage, chunk.meeting_id, track)
 
     @staticmethod
     def _accepted(chunk: NewChunk, receipt: Receipt) -> Accepted:

@@ -7,12 +7,12 @@ import base64
 import binascii
 import json
 from collections import defaultdict
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.errors import NotFound, ValidationFailed
 from interview_agent.domain.ids import check_name
+from interview_agent.domain.lens import Lens
 from interview_agent.domain.meeting import (
     Chunk,
     ChunkState,
@@ -24,15 +24,12 @@ from interview_agent.domain.meeting import (
     gaps_by_track,
     meeting_status,
     received_ranges,
-    roles_by_speaker,
-    speaker_of,
 )
-from interview_agent.domain.pii.disclosure import QuoteMask, masked_segments
-from interview_agent.domain.pii.masking import mask
+from interview_agent.domain.pii.disclosure import QuoteMask
 from interview_agent.domain.route import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from interview_agent.domain.identity import Identity
     from interview_agent.domain.transcript import Segment
@@ -189,45 +186,13 @@ def _lines(spoken: Iterable[tuple[str | None, str]]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Lens:
-    """How one caller sees one meeting: who speaks on its tracks, and whether masked."""
-
-    masked: bool
-    speakers: Mapping[str, str | None]
-    roles: Mapping[str, str]
-
-    @classmethod
-    def of(cls, view: MeetingView, *, masked: bool) -> _Lens:
-        context = view.meeting.context
-        speakers = {
-            track.track: speaker_of(
-                track.track, track.speaker_hint, context, tracks=len(view.tracks)
-            )
-            for track in view.tracks
-        }
-        roles = roles_by_speaker(speakers, context)
-        by_track = {
-            track: roles[speaker] for track, speaker in speakers.items() if speaker in roles
-        }
-        return cls(masked=masked, speakers=speakers, roles=by_track)
-
-    def speaker(self, track: str) -> str | None:
-        name = self.speakers.get(track)
-        return mask(name) if name and self.masked else name
-
-    def segments(self, segments: Iterable[Segment]) -> list[Segment]:
-        """Return what the caller may see, speakers named, by start time over all tracks."""
-        seen = [
-            replace(segment, speaker=self.speakers.get(segment.track) or segment.speaker)
-            for segment in segments
-        ]
-        seen.sort(key=lambda segment: (segment.start_s, segment.end_s, segment.track))
-        return masked_segments(seen) if self.masked else seen
+def _lens(view: MeetingView, *, masked: bool) -> Lens:
+    hints = {track.track: track.speaker_hint for track in view.tracks}
+    return Lens.of(hints, view.meeting.context, masked=masked)
 
 
 def _meeting_body(
-    view: MeetingView, lens: _Lens, segments: Sequence[Segment], chunks: Sequence[Chunk]
+    view: MeetingView, lens: Lens, segments: Sequence[Segment], chunks: Sequence[Chunk]
 ) -> Body:
     seen = lens.segments(segments)
     running = _tracks_heard_now(view.stages)
@@ -308,7 +273,7 @@ class Reader:
         view = await self._view(caller, meeting_id)
         segments = await self._archive.segments(meeting_id)
         chunks = await self._archive.chunks(meeting_id)
-        lens = _Lens.of(view, masked=self._masks(caller))
+        lens = _lens(view, masked=self._masks(caller))
         return await asyncio.to_thread(_meeting_body, view, lens, segments, chunks)
 
     async def meetings(self, caller: Identity, limit: int, cursor: str | None = None) -> Body:
@@ -341,7 +306,7 @@ class Reader:
         """Return the transcript by start time, with words, both texts and every change."""
         view = await self._view(caller, meeting_id)
         segments = await self._archive.segments(meeting_id)
-        lens = _Lens.of(view, masked=self._masks(caller))
+        lens = _lens(view, masked=self._masks(caller))
         bodies = await asyncio.to_thread(
             lambda: [_segment_body(segment) for segment in lens.segments(segments)]
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from interview_agent.domain.live import Nudge
 from interview_agent.domain.meeting import Chunk, Consent, playable
 from interview_agent.domain.route import Stage
 from interview_agent.ports.transcriber import AudioPart, TrackInput, Transcriber
@@ -12,6 +13,7 @@ from interview_agent.ports.work import Claim, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from interview_agent.ports.broadcast import Broadcast
     from interview_agent.ports.stage_records import StageRecords
 
 
@@ -31,7 +33,7 @@ class SpeechStage:
     """Implements `ports.work.StageHandler`.
 
     `language` is that of meetings which name none; `auto` or None means: detect it. `on_heard` is
-    told the seconds of audio that each step added.
+    told the seconds of audio that each step added, listeners that there is more to read.
     """
 
     stage = Stage.STT
@@ -40,12 +42,14 @@ class SpeechStage:
         self,
         records: StageRecords,
         transcriber: Transcriber,
+        broadcast: Broadcast,
         *,
         language: str | None,
         on_heard: Callable[[float], None],
     ) -> None:
         self._records = records
         self._transcriber = transcriber
+        self._broadcast = broadcast
         self._language = language
         self._on_heard = on_heard
 
@@ -66,7 +70,8 @@ class SpeechStage:
         )
         heard_s = record.heard_s
         async for progress in self._transcriber.advance(track):
-            await self._records.commit_progress(claim, progress)
+            if await self._records.commit_progress(claim, progress):
+                self._broadcast.publish(claim.meeting_id, Nudge())
             self._on_heard(max(progress.heard_s - heard_s, 0.0))
             heard_s = max(progress.heard_s, heard_s)
             alive()

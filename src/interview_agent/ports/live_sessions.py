@@ -28,7 +28,7 @@ class LiveSession:
     """The right of one socket to write a track, until another one opens it.
 
     `next_frame` is the first frame that is not durable yet, `next_seq` the number of the chunk it
-    will be part of.
+    will be part of, `size_bytes` the audio that is durable.
     """
 
     meeting_id: str
@@ -39,6 +39,7 @@ class LiveSession:
     channels: int
     next_frame: int
     next_seq: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,20 @@ class LiveSessions(Protocol):
         ...
 
     async def hold(self, sessions: Sequence[LiveSession], hold_s: float) -> list[LiveSession]:
-        """Hold the meetings open for `hold_s` from now; return the sessions taken by others."""
+        """Hold the meetings open for `hold_s` from now; return the sessions taken by others.
+
+        A session that was stopped meanwhile stays so.
+        """
         ...
 
     async def stop(self, session: LiveSession) -> None:
         """Let go of the meeting; harmless when another socket has the track by now."""
         ...
 
+    async def is_open(self, meeting_id: str, track: str) -> bool:
+        """Say whether a socket holds this track, or did until a moment ago."""
+        ...
+
     async def capacity(self) -> LiveCapacity:
-        """Return how much is captioned and can be."""
+        """Return how much is captioned and can be; split channels are a stream each."""
         ...

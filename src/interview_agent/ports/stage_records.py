@@ -81,11 +81,17 @@ class StageRecords(Protocol):
         ...
 
     async def unenhanced(self, claim: Claim, limit: int) -> list[PlainSegment]:
-        """Return segments that changed, or whose neighbour did, since they were enhanced."""
+        """Return final segments that changed, or whose neighbour did, since they were enhanced.
+
+        One that still grows is nobody's neighbour yet.
+        """
         ...
 
-    async def commit_enhanced(self, claim: Claim, texts: Sequence[EnhancedText]) -> None:
-        """Store enhanced texts; one whose segment has moved on is passed over."""
+    async def commit_enhanced(self, claim: Claim, texts: Sequence[EnhancedText]) -> int:
+        """Store enhanced texts and return how many differ from what stood there.
+
+        One whose segment has moved on is passed over.
+        """
         ...
 
     async def record(self, claim: Claim) -> MeetingRecord:

@@ -72,7 +72,10 @@ class WorkStore(Protocol):
         ...
 
     async def close_quiet(self, quiet_s: float) -> int:
-        """Close the meetings whose last chunk is older than `quiet_s`; return how many."""
+        """Close the meetings whose last chunk is older than `quiet_s`; return how many.
+
+        What an open live session holds stays open.
+        """
         ...
 
     async def depths(self) -> list[QueueDepth]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.errors import AgentError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _CHECK_TIMEOUT_S = 3.0
 
 Loop = Callable[[], Awaitable[None]]
+Leave = Callable[[], Coroutine[Any, Any, None]]
 Check = Callable[[], Awaitable[bool]]
 
 
@@ -32,6 +33,8 @@ class Service:
     loops: dict[str, Loop] = field(default_factory=dict)
     stage_loops: list[StageLoop] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
+    leavers: list[Leave] = field(default_factory=list)
+    """Called when the process stops, before its loops end: what others are owed is given."""
     address: str = ""
     draining: bool = False
 
@@ -51,9 +54,11 @@ class Service:
         return {**answers, "not_draining": not self.draining}
 
     async def settle(self, grace_s: float) -> None:
-        """Wait until the work that runs has ended, `grace_s` at most."""
+        """Wait until the work that runs has ended and all have left, `grace_s` at most."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
+            async with asyncio.timeout(grace_s), asyncio.TaskGroup() as group:
+                for leave in self.leavers:
+                    group.create_task(leave())
                 for loop in self.stage_loops:
                     await loop.ended.wait()
 

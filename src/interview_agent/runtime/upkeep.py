@@ -48,7 +48,8 @@ async def close_quiet_meetings(
             log.warning("close_quiet_failed", cause=str(error))
             continue
         if closed:
-            wake.notify(Stage.STT, "")
+            for stage in (Stage.LIVE, Stage.STT):
+                wake.notify(stage, "")
 
 
 async def measure_loop_lag(metrics: Metrics, *, every_s: float = 0.5) -> None:

@@ -7,17 +7,21 @@ from aiohttp import web
 from interview_agent.web.body import ByteBudget
 from interview_agent.web.docs import register_docs
 from interview_agent.web.errors import error_middleware
+from interview_agent.web.event_stream import end_streams_on_shutdown
+from interview_agent.web.live.routes import register_sockets
+from interview_agent.web.live.sockets import SOCKETS, LiveSockets
 from interview_agent.web.middleware import metrics_middleware, set_headers, trace_middleware
 from interview_agent.web.openapi import Document, describe
 from interview_agent.web.parts import BUDGET, PARTS, PROBES, ProbeParts, WebParts
 from interview_agent.web.route import register, register_open
+from interview_agent.web.routes_events import EVENT_ROUTES
 from interview_agent.web.routes_meetings import MEETING_ROUTES
 from interview_agent.web.routes_service import SERVICE_ROUTES
 
 
 def api_description(version: str) -> Document:
     """Return the OpenAPI document of everything that `build_app` serves."""
-    return describe(MEETING_ROUTES, SERVICE_ROUTES, version)
+    return describe((*MEETING_ROUTES, *EVENT_ROUTES), SERVICE_ROUTES, version)
 
 
 def build_probe_app(probes: ProbeParts) -> web.Application:
@@ -36,6 +40,10 @@ def build_app(parts: WebParts) -> web.Application:
     app = build_probe_app(parts.probes)
     app[PARTS] = parts
     app[BUDGET] = ByteBudget(parts.limits.inflight_max_bytes)
+    app[SOCKETS] = LiveSockets(parts.sockets.max_sockets, parts.probes.metrics)
     register(app, MEETING_ROUTES)
+    register(app, EVENT_ROUTES)
+    end_streams_on_shutdown(app)
+    register_sockets(app)
     register_docs(app, api_description(parts.version))
     return app

@@ -46,7 +46,9 @@ _CODE_BY_STATUS = {
     413: "too_large",
     415: "unsupported_media_type",
     417: "expectation_failed",
+    426: "upgrade_required",
 }
+_KEPT_HEADERS = ("Allow", "Upgrade")
 _ASK_AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _UNREAD_BODY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
@@ -96,7 +98,7 @@ def _http_answer(error: web.HTTPException) -> web.StreamResponse:
     if error.status < HTTPStatus.BAD_REQUEST:
         return error
     code = _CODE_BY_STATUS.get(error.status, "unknown")
-    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+    headers = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
     message = error.reason or HTTPStatus(error.status).phrase
     answer = _answer(error.status, envelope(code, message), headers)
     if error.status == HTTPStatus.BAD_REQUEST:

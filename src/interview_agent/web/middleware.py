@@ -41,10 +41,11 @@ def metrics_middleware(metrics: Metrics) -> Middleware:
     @web.middleware
     async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
-        status = 500
+        status, streamed = 500, False
         try:
             response = await handler(request)
-            status = response.status
+            # How long somebody listens says nothing about us.
+            status, streamed = response.status, not isinstance(response, web.Response)
             return response
         finally:
             route = route_template(request)
@@ -52,7 +53,8 @@ def metrics_middleware(metrics: Metrics) -> Middleware:
             method = request.method if request.method in _METHODS else "other"
             took_ms = (time.perf_counter() - started) * 1000
             metrics.count(REQUESTS, route=route, method=method, status=str(status))
-            metrics.observe(REQUEST_LATENCY, took_ms, route=route, method=method)
+            if not streamed:
+                metrics.observe(REQUEST_LATENCY, took_ms, route=route, method=method)
 
     return measure
 

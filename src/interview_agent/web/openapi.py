@@ -30,13 +30,13 @@ def _content(schema: Document, media_type: str = "application/json") -> Document
     return {media_type: {"schema": schema}}
 
 
-def _query_parameters(model: type[BaseModel]) -> list[Document]:
+def _parameters(model: type[BaseModel], where: str) -> list[Document]:
     schema = model.model_json_schema(mode="validation", ref_template=_REF)
     required = schema.get("required", ())
     return [
         {
             "name": name,
-            "in": "query",
+            "in": where,
             "required": name in required,
             "schema": {key: value for key, value in field.items() if key != "title"},
         }
@@ -80,8 +80,13 @@ def _request_body(route: Route, schemas: _Schemas) -> Document | None:
     }
 
 
+def _answer(route: Route | OpenRoute, schemas: _Schemas) -> Document:
+    schema = schemas[route.answer, "serialization"] if route.answer else {"type": "string"}
+    return _content(schema, route.media_type)
+
+
 def _operation(route: Route, schemas: _Schemas) -> Document:
-    answer = _content(schemas[route.answer, "serialization"])
+    answer = _answer(route, schemas)
     error = _content(schemas[ErrorAnswer, "serialization"])
     responses: Document = {
         str(status): {"description": _phrase(status), "content": answer}
@@ -96,8 +101,9 @@ def _operation(route: Route, schemas: _Schemas) -> Document:
         "security": [{"apiKey": []}, {}],
         "responses": responses,
     }
-    query = _query_parameters(route.query) if route.query else []
-    if parameters := [*_path_parameters(route.path), *query]:
+    query = _parameters(route.query, "query") if route.query else []
+    headers = _parameters(route.headers, "header") if route.headers else []
+    if parameters := [*_path_parameters(route.path), *query, *headers]:
         operation["parameters"] = parameters
     if body := _request_body(route, schemas):
         operation["requestBody"] = body
@@ -105,8 +111,7 @@ def _operation(route: Route, schemas: _Schemas) -> Document:
 
 
 def _open_operation(route: OpenRoute, schemas: _Schemas) -> Document:
-    schema = schemas[route.answer, "serialization"] if route.answer else {"type": "string"}
-    content = _content(schema, route.media_type)
+    content = _answer(route, schemas)
     return {
         "operationId": getattr(route.handler, "__name__", route.path.strip("/")),
         "summary": route.summary,
@@ -126,7 +131,8 @@ def describe(routes: Iterable[Route], open_routes: Iterable[OpenRoute], version:
         (ErrorAnswer, "serialization"): None
     }
     for route in routes:
-        wanted[route.answer, "serialization"] = None
+        if route.answer:
+            wanted[route.answer, "serialization"] = None
         if route.body:
             wanted[route.body, "validation"] = None
     for open_route in open_routes:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from interview_agent.web.body import ByteBudget
+from interview_agent.web.live.limits import SocketLimits
 
 if TYPE_CHECKING:
     from interview_agent.metrics import Metrics
+    from interview_agent.pipeline.feed import Feed
     from interview_agent.pipeline.ingest import Ingest
+    from interview_agent.pipeline.live_ingest import LiveIngest
     from interview_agent.pipeline.reader import Reader
     from interview_agent.web.auth import Authenticator
 
@@ -45,6 +48,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamTimes:
+    """Patience of event streams, in seconds.
+
+    A comment goes out after `heartbeat_s` of silence; a listener that does not read for
+    `patience_s` is disconnected.
+    """
+
+    heartbeat_s: float = 15.0
+    patience_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeParts:
     """What `/health`, `/ready` and `/metrics` need.
 
@@ -61,10 +76,14 @@ class WebParts:
     """What the API needs."""
 
     ingest: Ingest
+    live: LiveIngest
     reader: Reader
+    feed: Feed
     authenticator: Authenticator
     probes: ProbeParts
     limits: Limits = Limits()
+    streams: StreamTimes = StreamTimes()
+    sockets: SocketLimits = field(default_factory=SocketLimits)
     version: str = "0"
 
 

@@ -44,12 +44,13 @@ class Takes(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One checked request: who calls, what the query and the JSON body say."""
+    """One checked request: who calls, what the query, the headers and the JSON body say."""
 
     request: web.Request
     parts: WebParts
     caller: Identity
     query: Any
+    headers: Any
     body: Any
 
     @property
@@ -71,7 +72,7 @@ class Reply:
     status: int
 
 
-Handler = Callable[[Call], Awaitable[Mapping[str, Any] | Reply | web.Response]]
+Handler = Callable[[Call], Awaitable[Mapping[str, Any] | Reply | web.StreamResponse]]
 OpenHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -79,19 +80,22 @@ OpenHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Route:
     """One route of the API: everything that serving and describing it needs.
 
-    `also` lists further success statuses, `errors` the error statuses beyond the usual ones.
+    `also` lists further success statuses, `errors` the error statuses beyond the usual ones. An
+    `answer` of None is a text of `media_type`. `headers` holds the headers that mean something.
     """
 
     method: str
     path: str
     handler: Handler
     summary: str
-    answer: type[BaseModel]
+    answer: type[BaseModel] | None
     status: int = 200
     also: tuple[int, ...] = ()
     takes: Takes = Takes.NOTHING
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
+    headers: type[BaseModel] | None = None
+    media_type: str = "application/json"
     errors: tuple[int, ...] = ()
     tag: str = "meetings"
 
@@ -148,12 +152,19 @@ async def _json_body(route: Route, request: web.Request, parts: WebParts, lease:
     return await load_json(raw)
 
 
+def _headers(model: type[BaseModel], request: web.Request) -> Any:
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    given = {name: request.headers[name] for name in names if name in request.headers}
+    return validated(model, given, "header")
+
+
 def _served(route: Route) -> AiohttpHandler:
     async def serve(request: web.Request) -> web.StreamResponse:
         parts = request.app[PARTS]
         # Nothing of the body is read for somebody unknown.
         caller = await parts.authenticator.identify(request)
         query = validated(route.query, dict(request.query), "query") if route.query else None
+        headers = _headers(route.headers, request) if route.headers else None
         with request.app[BUDGET].lease() as lease:
             body = None
             if route.body is not None:
@@ -161,9 +172,9 @@ def _served(route: Route) -> AiohttpHandler:
                 body = validated(route.body, raw, "body")
                 del raw
             answer = await route.handler(
-                Call(request=request, parts=parts, caller=caller, query=query, body=body)
+                Call(request, parts, caller, query=query, headers=headers, body=body)
             )
-        if isinstance(answer, web.Response):
+        if isinstance(answer, web.StreamResponse):
             return answer
         if isinstance(answer, Reply):
             return json_response(answer.content, answer.status)

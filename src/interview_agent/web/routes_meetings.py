@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.errors import NotFound
 from interview_agent.domain.meeting import Meeting, Status
+from interview_agent.domain.upload import AudioForm, Upload
 from interview_agent.metrics import CHUNKS_ACCEPTED
-from interview_agent.pipeline.ingest import Accepted, AudioForm, StartRequest, Upload
+from interview_agent.pipeline.ingest import Accepted, StartRequest
 from interview_agent.pipeline.reader import API_VERSION, absent_meeting
 from interview_agent.web.body import decode_audio
 from interview_agent.web.errors import error_answer

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from interview_agent.domain.ids import ADDRESS_PATTERN, DEFAULT_TRACK, MAX_SEQ, NAME_PATTERN
 from interview_agent.domain.meeting import ChunkState, Consent, Mode, StageState, Status
 from interview_agent.domain.route import Stage
-from interview_agent.pipeline.ingest import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
+from interview_agent.domain.upload import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}\Z")
 
@@ -162,6 +162,23 @@ class ListQuery(Form):
     cursor: Annotated[
         Annotated[str, Field(max_length=400)] | None, BeforeValidator(_empty_is_absent)
     ] = None
+
+
+class EventsQuery(Form):
+    """Where to begin, and what to be told beside the numbered events."""
+
+    last_event: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_empty_is_absent)] = (
+        Field(None, description="Tell all that came after this event; absent: from now on.")
+    )
+    partials: bool = Field(False, description="Tell also what growing segments may become.")
+
+
+class EventsHeaders(Form):
+    """What a client says that was connected before."""
+
+    last_event_id: Annotated[
+        Annotated[int, Field(ge=0)] | None, BeforeValidator(_empty_is_absent)
+    ] = Field(None, alias="Last-Event-ID", description="As `last_event`, and before it.")
 
 
 class Started(BaseModel):

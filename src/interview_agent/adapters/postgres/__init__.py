@@ -3,6 +3,7 @@
 from interview_agent.adapters.postgres.archive import PostgresArchive
 from interview_agent.adapters.postgres.database import Database, open_database
 from interview_agent.adapters.postgres.intake import PostgresIntake
+from interview_agent.adapters.postgres.live_sessions import PostgresLiveSessions
 from interview_agent.adapters.postgres.migrations import check_schema, migrate
 from interview_agent.adapters.postgres.stage_records import PostgresStageRecords
 from interview_agent.adapters.postgres.work import PostgresWorkStore
@@ -11,6 +12,7 @@ __all__ = [
     "Database",
     "PostgresArchive",
     "PostgresIntake",
+    "PostgresLiveSessions",
     "PostgresStageRecords",
     "PostgresWorkStore",
     "check_schema",

@@ -11,8 +11,10 @@ from interview_agent.adapters.postgres.reads import (
     fetch_tracks,
 )
 from interview_agent.adapters.postgres.rows import (
+    EVENT_COLUMNS,
     MEETING_COLUMNS,
     STAGE_COLUMNS,
+    event_of,
     meeting_of,
     stage_view_of,
 )
@@ -22,9 +24,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from interview_agent.adapters.postgres.database import Database
+    from interview_agent.adapters.postgres.database import Connection, Database
+    from interview_agent.adapters.postgres.rows import Row
     from interview_agent.domain.meeting import Chunk, StageView
-    from interview_agent.domain.transcript import Segment
+    from interview_agent.domain.transcript import Segment, TranscriptEvent
+
+
+async def _with_stages(connection: Connection, rows: Sequence[Row]) -> list[MeetingListItem]:
+    stage_rows = await connection.fetch(
+        f"SELECT meeting_id, {STAGE_COLUMNS} FROM stage_work WHERE meeting_id = ANY($1)",
+        [row["meeting_id"] for row in rows],
+    )
+    stages: dict[str, list[StageView]] = {}
+    for row in stage_rows:
+        stages.setdefault(row["meeting_id"], []).append(stage_view_of(row))
+    meetings = [meeting_of(row) for row in rows]
+    return [MeetingListItem(each, stages.get(each.meeting_id, [])) for each in meetings]
 
 
 class PostgresArchive:
@@ -75,19 +90,31 @@ class PostgresArchive:
                 meeting_id,
                 limit,
             )
-            stage_rows = await connection.fetch(
-                f"SELECT meeting_id, {STAGE_COLUMNS} FROM stage_work WHERE meeting_id = ANY($1)",
-                [row["meeting_id"] for row in rows],
-            )
-        stages: dict[str, list[StageView]] = {}
-        for row in stage_rows:
-            stages.setdefault(row["meeting_id"], []).append(stage_view_of(row))
-        meetings = [meeting_of(row) for row in rows]
-        return [MeetingListItem(each, stages.get(each.meeting_id, [])) for each in meetings]
+            return await _with_stages(connection, rows)
 
     async def segments(self, meeting_id: str) -> list[Segment]:
         async with self._database.connection() as connection:
             return await fetch_segments(connection, meeting_id)
+
+    async def events(self, meeting_id: str, after: int, limit: int) -> list[TranscriptEvent]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"SELECT {EVENT_COLUMNS} FROM events WHERE meeting_id = $1 AND event > $2"
+                " ORDER BY event LIMIT $3",
+                meeting_id,
+                after,
+                limit,
+            )
+        return [event_of(row) for row in rows]
+
+    async def standings(self, meeting_ids: Sequence[str]) -> dict[str, MeetingListItem]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"SELECT {MEETING_COLUMNS} FROM meetings WHERE meeting_id = ANY($1)",
+                list(meeting_ids),
+            )
+            found = await _with_stages(connection, rows)
+        return {item.meeting.meeting_id: item for item in found}
 
     async def chunks(self, meeting_id: str, track: str | None = None) -> list[Chunk]:
         async with self._database.connection() as connection:

@@ -16,7 +16,7 @@ from interview_agent.domain.meeting import (
     StageView,
 )
 from interview_agent.domain.route import Stage
-from interview_agent.domain.transcript import Change, Segment, Word
+from interview_agent.domain.transcript import Change, Segment, TranscriptEvent, Word
 
 Row = Mapping[str, Any]
 
@@ -31,8 +31,9 @@ CHUNK_COLUMNS = (
 )
 SEGMENT_COLUMNS = (
     "meeting_id, segment_id, track, start_s, end_s, raw_text, text, words, changes, confidence,"
-    " language, first_seq, last_seq, revision, event"
+    " language, first_seq, last_seq, revision, event, is_final"
 )
+EVENT_COLUMNS = "meeting_id, event, segment_id, track, segment"
 STAGE_COLUMNS = (
     "stage, track, attempts, reason, failed, updated_at, due_at IS NOT NULL AS due,"
     " coalesce(lease_until > now(), false) AS leased"
@@ -85,6 +86,21 @@ def segment_of(row: Row) -> Segment:
             "words": tuple(word_of(word) for word in row["words"]),
             "changes": tuple(Change(**change) for change in row["changes"]),
         }
+    )
+
+
+def event_of(row: Row) -> TranscriptEvent:
+    """Read a row of EVENT_COLUMNS."""
+    stood = row["segment"]
+    segment = stood and segment_of(
+        {**stood, **row, "start_s": stood["start"], "end_s": stood["end"]}
+    )
+    return TranscriptEvent(
+        event=row["event"],
+        segment_id=row["segment_id"],
+        track=row["track"],
+        segment=segment,
+        enhanced=bool(stood and stood["enhanced"]),
     )
 
 

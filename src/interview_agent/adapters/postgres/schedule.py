@@ -16,15 +16,11 @@ if TYPE_CHECKING:
     from interview_agent.adapters.postgres.database import Connection
     from interview_agent.ports.work import Claim
 
-_WANT = """
-INSERT INTO stage_work AS work (meeting_id, stage, track, wanted, due_at, trace_id)
-SELECT meeting_id, $1, track, 1, now() + make_interval(secs => $2), trace_id
-FROM unnest($3::text[], $4::text[], $5::text[]) AS new (meeting_id, track, trace_id)
-ORDER BY meeting_id, track
+WANT_AGAIN = """
 ON CONFLICT (meeting_id, stage, track) DO UPDATE SET
     wanted = work.wanted + 1,
     due_at = CASE WHEN work.due_at IS NOT NULL AND work.attempts > 0 THEN work.due_at
-                  WHEN $2 > 0 THEN excluded.due_at
+                  WHEN excluded.due_at > now() THEN excluded.due_at
                   ELSE least(work.due_at, excluded.due_at) END,
     attempts = CASE WHEN work.failed THEN 0 ELSE work.attempts END,
     reason = CASE WHEN work.failed THEN NULL ELSE work.reason END,
@@ -32,6 +28,14 @@ ON CONFLICT (meeting_id, stage, track) DO UPDATE SET
     trace_id = coalesce(excluded.trace_id, work.trace_id),
     updated_at = now()
 """
+"""How an insertion into `stage_work AS work` meets work that is there; see `want`."""
+
+_WANT = f"""
+INSERT INTO stage_work AS work (meeting_id, stage, track, wanted, due_at, trace_id)
+SELECT meeting_id, $1, track, 1, now() + make_interval(secs => $2), trace_id
+FROM unnest($3::text[], $4::text[], $5::text[]) AS new (meeting_id, track, trace_id)
+ORDER BY meeting_id, track
+{WANT_AGAIN}"""
 
 
 async def want(
@@ -118,7 +122,7 @@ async def want_next(
         " NOT EXISTS (SELECT FROM stage_work WHERE meeting_id = $1 AND stage = ANY($2)"
         " AND due_at IS NOT NULL) AS upstream_settled,"
         " EXISTS (SELECT FROM segments WHERE meeting_id = $1 AND enhanced_revision < revision"
-        " AND NOT retracted) AS text_changed"
+        " AND is_final AND NOT retracted) AS text_changed"
         " FROM meetings WHERE meeting_id = $1",
         claim.meeting_id,
         upstream,

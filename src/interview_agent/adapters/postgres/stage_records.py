@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from interview_agent.adapters.postgres.event_log import log_changes
 from interview_agent.adapters.postgres.reads import (
     fetch_chunks,
     fetch_meeting,
@@ -139,7 +140,7 @@ class PostgresStageRecords:
                 " coalesce(next, '') AS next FROM (SELECT *,"
                 " lag(raw_text) OVER track_order AS previous,"
                 " lead(raw_text) OVER track_order AS next"
-                " FROM segments WHERE meeting_id = $1 AND NOT retracted"
+                " FROM segments WHERE meeting_id = $1 AND is_final AND NOT retracted"
                 " WINDOW track_order AS (PARTITION BY track ORDER BY ordinal)) AS transcript"
                 " WHERE enhanced_revision < revision ORDER BY event LIMIT $2",
                 claim.meeting_id,
@@ -147,7 +148,7 @@ class PostgresStageRecords:
             )
         return [PlainSegment(segment_of(row), row["previous"], row["next"]) for row in rows]
 
-    async def commit_enhanced(self, claim: Claim, texts: Sequence[EnhancedText]) -> None:
+    async def commit_enhanced(self, claim: Claim, texts: Sequence[EnhancedText]) -> int:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
             rows = await connection.fetch(
@@ -167,9 +168,8 @@ class PostgresStageRecords:
                 claim.meeting_id,
                 [text.segment_id for text in current],
             )
-            event = await self._take_events(connection, claim.meeting_id, len(changed))
             await connection.executemany(
-                "UPDATE segments SET text = $3, changes = $4, event = $5"
+                "UPDATE segments SET text = $3, changes = $4"
                 " WHERE meeting_id = $1 AND segment_id = $2",
                 [
                     (
@@ -177,11 +177,12 @@ class PostgresStageRecords:
                         text.segment_id,
                         text.text,
                         [change_json(change) for change in text.changes],
-                        event + offset,
                     )
-                    for offset, text in enumerate(changed, start=1)
+                    for text in changed
                 ],
             )
+            await log_changes(connection, claim.meeting_id, [text.segment_id for text in changed])
+        return len(changed)
 
     async def record(self, claim: Claim) -> MeetingRecord:
         async with self._database.transaction() as connection:
@@ -278,7 +279,7 @@ class PostgresStageRecords:
             )
             if expired is None:
                 return False
-            for table in ("segments", "reports"):
+            for table in ("segments", "events", "reports"):
                 await connection.execute(
                     f"DELETE FROM {table} WHERE meeting_id = $1",
                     claim.meeting_id,
@@ -288,15 +289,6 @@ class PostgresStageRecords:
                 claim.meeting_id,
             )
         return True
-
-    @staticmethod
-    async def _take_events(connection: Connection, meeting_id: str, count: int) -> int:
-        after: int = await connection.fetchval(
-            "UPDATE meetings SET event = event + $2 WHERE meeting_id = $1 RETURNING event",
-            meeting_id,
-            count,
-        )
-        return after - count
 
     async def _store_segments(
         self, connection: Connection, claim: Claim, progress: TrackProgress
@@ -309,21 +301,18 @@ class PostgresStageRecords:
             progress.keep,
         )
         plan = plan_revision([segment_of(row) for row in rows], progress.segments)
-        changes = sum(revision.changed for revision in plan.revisions) + len(plan.retracted)
-        event = await self._take_events(connection, claim.meeting_id, changes)
-        for segment_id in plan.retracted:
-            event += 1
-            await connection.execute(
-                "UPDATE segments SET retracted = true, revision = revision + 1, event = $3"
-                " WHERE meeting_id = $1 AND segment_id = $2",
-                claim.meeting_id,
-                segment_id,
-                event,
-            )
+        changed = list(plan.retracted)
+        await connection.execute(
+            "UPDATE segments SET retracted = true, revision = revision + 1"
+            " WHERE meeting_id = $1 AND segment_id = ANY($2)",
+            claim.meeting_id,
+            changed,
+        )
         for ordinal, revision in enumerate(plan.revisions, start=progress.keep):
-            event += revision.changed
-            await self._store_segment(connection, claim, ordinal, revision, event)
-        if changes:
+            segment_id = await self._store_segment(connection, claim, ordinal, revision)
+            if revision.changed:
+                changed.append(segment_id)
+        if changed:
             # How a segment begins and ends is read from its neighbours as well.
             await connection.execute(
                 "UPDATE segments SET enhanced_revision = 0 WHERE meeting_id = $1 AND track = $2"
@@ -332,12 +321,13 @@ class PostgresStageRecords:
                 claim.track,
                 progress.keep - 1,
             )
-        return changes
+        await log_changes(connection, claim.meeting_id, changed)
+        return len(changed)
 
     @staticmethod
     async def _store_segment(
-        connection: Connection, claim: Claim, ordinal: int, revision: Revision, event: int
-    ) -> None:
+        connection: Connection, claim: Claim, ordinal: int, revision: Revision
+    ) -> str:
         draft, segment_id = revision.draft, revision.segment_id
         if segment_id is not None and not revision.changed:
             await connection.execute(
@@ -349,7 +339,7 @@ class PostgresStageRecords:
                 draft.first_seq,
                 draft.last_seq,
             )
-            return
+            return segment_id
         if segment_id is None:
             number = await connection.fetchval(
                 "UPDATE meetings SET segment_count = segment_count + 1 WHERE meeting_id = $1"
@@ -359,11 +349,11 @@ class PostgresStageRecords:
             segment_id = f"seg_{number:06d}"
         await connection.execute(
             "INSERT INTO segments (meeting_id, segment_id, track, ordinal, start_s, end_s,"
-            " raw_text, text, words, confidence, language, first_seq, last_seq, event)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13)"
+            " raw_text, text, words, confidence, language, first_seq, last_seq)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12)"
             " ON CONFLICT (meeting_id, segment_id) DO UPDATE SET ordinal = $4, start_s = $5,"
             " end_s = $6, raw_text = $7, text = $7, words = $8, changes = '[]',"
-            " confidence = $9, language = $10, first_seq = $11, last_seq = $12, event = $13,"
+            " confidence = $9, language = $10, first_seq = $11, last_seq = $12,"
             " revision = segments.revision + 1",
             claim.meeting_id,
             segment_id,
@@ -377,5 +367,5 @@ class PostgresStageRecords:
             draft.language,
             draft.first_seq,
             draft.last_seq,
-            event,
         )
+        return segment_id

@@ -151,6 +151,8 @@ class PostgresWorkStore:
                 " WHERE closed_version IS DISTINCT FROM audio_version"
                 " AND greatest(last_audio_at, finish_requested_at)"
                 " < now() - make_interval(secs => $1)"
+                " AND NOT EXISTS (SELECT FROM live_sessions s"
+                " WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now())"
                 " ORDER BY meeting_id LIMIT 100 FOR UPDATE SKIP LOCKED",
                 quiet_s,
             )

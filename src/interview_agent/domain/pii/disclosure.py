@@ -1,7 +1,8 @@
 """What a reader who must not see personal data gets of a transcript and of what quotes it.
 
 A number may be dictated over the end of a segment. Neighbours of a track are therefore read
-together too, and what is found across them is hidden on both sides.
+together too, and what is found across them is hidden on both sides. A segment that still grows ends
+before what may become personal data.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from interview_agent.domain.pii.masking import (
     mask_tree,
     mask_words,
 )
+from interview_agent.domain.pii.unfinished import settled_text, settled_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -151,15 +153,22 @@ def _crossings(segments: Iterable[Segment]) -> dict[str, _Crossing]:
     """Return by id the segments that hold such parts."""
     crossings: dict[str, _Crossing] = {}
     for run in _neighbours(segments):
-        if len(run) == 1:
-            continue
-        raws = _across([segment.raw_text for segment in run])
-        texts = _across([segment.text for segment in run])
-        if any(raws) or any(texts):
-            words = _words_across(run)
-            for segment, raw, text, of_segment in zip(run, raws, texts, words, strict=True):
-                crossings[segment.segment_id] = _Crossing(raw, text, of_segment)
+        crossings |= _crossings_within(run)
     return crossings
+
+
+def _crossings_within(run: Sequence[Segment]) -> dict[str, _Crossing]:
+    if len(run) == 1:
+        return {}
+    raws = _across([segment.raw_text for segment in run])
+    texts = _across([segment.text for segment in run])
+    if not any(raws) and not any(texts):
+        return {}
+    words = _words_across(run)
+    return {
+        segment.segment_id: _Crossing(raw, text, of_segment)
+        for segment, raw, text, of_segment in zip(run, raws, texts, words, strict=True)
+    }
 
 
 def _together(text: str, more: Iterable[PiiSpan]) -> list[PiiSpan]:
@@ -183,7 +192,22 @@ def _masked_words(words: Sequence[Word], across: Sequence[Word] | None) -> tuple
     )
 
 
+def _settled(segment: Segment) -> Segment:
+    return replace(
+        segment,
+        raw_text=settled_text(segment.raw_text),
+        text=settled_text(segment.text),
+        words=segment.words[: settled_words([word.text for word in segment.words])],
+        changes=(),
+    )
+
+
 def _masked(segment: Segment, crossing: _Crossing) -> Segment:
+    masked = _masked_whole(segment, crossing)
+    return masked if segment.is_final else _settled(masked)
+
+
+def _masked_whole(segment: Segment, crossing: _Crossing) -> Segment:
     spans = _together(segment.raw_text, crossing.raw)
     return replace(
         segment,
@@ -211,6 +235,13 @@ def masked_segments(segments: Sequence[Segment]) -> list[Segment]:
     """Mask each segment, also what is personal data only together with its neighbours."""
     crossings = _crossings(segments)
     return [_masked(segment, crossings.get(segment.segment_id, _ALONE)) for segment in segments]
+
+
+def masked_among(segment: Segment, others: Iterable[Segment]) -> Segment:
+    """Mask one segment, also what is personal data only together with others of its track."""
+    together = [segment, *(other for other in others if other.track == segment.track)]
+    run = next(run for run in _neighbours(together) if any(each is segment for each in run))
+    return _masked(segment, _crossings_within(run).get(segment.segment_id, _ALONE))
 
 
 class QuoteMask:

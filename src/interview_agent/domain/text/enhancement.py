@@ -84,7 +84,7 @@ def enhance(
     if closes and _needs_full_stop(text):
         changes.append(Change(FINAL_PUNCT, "", ".", len(raw_text)))
         text += "."
-    return Enhanced(text, tuple(changes), _quality(raw_text, text))
+    return Enhanced(text, tuple(changes), quality_of(raw_text, text))
 
 
 class _Draft:
@@ -183,7 +183,8 @@ def _needs_full_stop(text: str) -> bool:
     return last.isalnum() or last in _CLOSED_BY_FULL_STOP or (last == "_" and body == text)
 
 
-def _quality(raw_text: str, text: str) -> float:
+def quality_of(raw_text: str, text: str) -> float:
+    """Return the rough mark for an enhanced text that `Enhanced` explains."""
     shorter = 0.1 if len(text) < len(raw_text) else 0.0
     ended = 0.1 if text.endswith((".", "!", "?")) else 0.0
     return round(0.5 + shorter + ended, 2)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
+from interview_agent.adapters.valkey.connection import FAULTS, connect, to_the_end
 from interview_agent.domain.errors import QueueError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from interview_agent.domain.route import Stage
 
@@ -31,21 +29,6 @@ _RECLAIM_IDLE_MS = 60_000
 _CONSUMER_IDLE_MS = 3_600_000
 _DEAD_LETTERS_KEPT = 10_000
 
-_FAULTS = (RedisError, OSError, asyncio.TimeoutError)
-
-
-async def _to_the_end(call: Awaitable[_T]) -> _T:
-    """Await a call to its end even when cancelled: redis-py 8 may swallow a cancellation.
-
-    Every call is bounded by the time-outs of its connection.
-    """
-    task = asyncio.ensure_future(call)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise
-
 
 def _streams(reply: Any) -> list[tuple[str, list[tuple[str, Any]]]]:
     # RESP3 answers with a mapping, RESP2 with a list of pairs.
@@ -55,8 +38,6 @@ def _streams(reply: Any) -> list[tuple[str, list[tuple[str, Any]]]]:
 
 
 log = structlog.get_logger(__name__)
-
-_T = TypeVar("_T")
 
 Message = tuple[str, dict[Any, Any], int]
 
@@ -73,19 +54,8 @@ class ValkeyWakeQueue:
         max_waiting: int,
         on_failure: Callable[[], None],
     ) -> None:
-        self._publisher = Redis.from_url(
-            url,
-            socket_timeout=_PUBLISH_TIMEOUT_S,
-            socket_connect_timeout=_PUBLISH_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._reader = Redis.from_url(
-            url,
-            socket_timeout=_READ_TIMEOUT_S,
-            socket_connect_timeout=_READ_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-        )
+        self._publisher = connect(url, timeout_s=_PUBLISH_TIMEOUT_S)
+        self._reader = connect(url, timeout_s=_READ_TIMEOUT_S, text=True)
         self._stages = tuple(stages)
         self._consumer = consumer
         self._max_waiting = max_waiting
@@ -121,8 +91,8 @@ class ValkeyWakeQueue:
     async def ping(self) -> None:
         """Ask the server for a sign of life. Raises `QueueError`."""
         try:
-            await _to_the_end(self._publisher.ping())
-        except _FAULTS as error:
+            await to_the_end(self._publisher.ping())
+        except FAULTS as error:
             raise QueueError(details={"cause": type(error).__name__}) from error
 
     async def run_publisher(self) -> None:
@@ -130,10 +100,10 @@ class ValkeyWakeQueue:
         while True:
             stream, fields, kept = await self._outgoing.get()
             try:
-                await _to_the_end(
+                await to_the_end(
                     self._publisher.xadd(stream, fields, maxlen=kept, approximate=True)
                 )
-            except _FAULTS as error:
+            except FAULTS as error:
                 self._on_failure()
                 log.warning("wake_not_published", stream=stream, cause=type(error).__name__)
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
@@ -144,11 +114,11 @@ class ValkeyWakeQueue:
         while True:
             try:
                 if time.monotonic() - reclaimed_at > _RECLAIM_EVERY_S:
-                    await _to_the_end(self._make_group(stage))
-                    await _to_the_end(self._reclaim(stage))
+                    await to_the_end(self._make_group(stage))
+                    await to_the_end(self._reclaim(stage))
                     reclaimed_at = time.monotonic()
-                await _to_the_end(self._read(stage))
-            except _FAULTS as error:
+                await to_the_end(self._read(stage))
+            except FAULTS as error:
                 # An emptied server has lost the group; it is made again on the next turn.
                 reclaimed_at = float("-inf")
                 log.warning("wakes_not_read", stage=stage.value, cause=type(error).__name__)

@@ -1,0 +1,1 @@
+"""The WebSocket front: live audio in, captions out."""
