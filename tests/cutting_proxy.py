@@ -32,13 +32,13 @@ class Cut:
 
 
 def random_cuts(chance: random.Random) -> Callable[[], Cut]:
-    """Return cuts within half a second or 60 kB, from the handshake on."""
+    """Return cuts within 1.2 seconds, 250 kB of audio or 20 kB of answers, from the handshake on."""
 
     def cut() -> Cut:
         return Cut(
-            chance.uniform(0.0, 0.5),
-            chance.randrange(60_000),
-            chance.randrange(60_000),
+            chance.uniform(0.0, 1.2),
+            chance.randrange(250_000),
+            chance.randrange(20_000),
             chance.random() < 0.5,
         )
 

@@ -153,7 +153,7 @@ async def _events_of(agent: Agent, meeting_id: str) -> list[dict[str, Any]]:
 
 async def _stored(agent: Agent, meeting_id: str, blob_dir: Path) -> bytes:
     """Return the bytes of every accepted chunk in order."""
-    chunks = (await agent.get(f"/v1/meetings/{meeting_id}/chunks"))["chunks"]
+    (track,) = (await agent.get(f"/v1/meetings/{meeting_id}/chunks"))["tracks"]
     folder = blob_dir / "meetings" / meeting_id / "main"
-    names = [f"{each['seq']:010d}-{each['sha256'][:32]}.bin" for each in chunks]
-    return b"".join((folder / name).read_bytes() for name in sorted(names))
+    names = [f"{each['seq']:010d}-{each['sha256'][:32]}.bin" for each in track["chunks"]]
+    return b"".join((folder / name).read_bytes() for name in names)
