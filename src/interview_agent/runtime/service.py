@@ -34,7 +34,7 @@ class Service:
     stage_loops: list[StageLoop] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
     on_drain: list[Callable[[], None]] = field(default_factory=list)
-    \"\"\"Called at once when the process is to stop.\"\"\"
+    """Called at once when the process is to stop."""
     leavers: list[Leave] = field(default_factory=list)
     """Called when the process stops, before its loops end: what others are owed is given."""
     address: str = ""
