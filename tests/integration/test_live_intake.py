@@ -48,12 +48,14 @@ ALICE = Identity("a", "user_api_key", Kind.USER)
 class Process:
     """What one process of the service takes live audio in with."""
 
-    def __init__(self, database: Database, blobs: LocalFsBlobStore, chunk_s: float = 0.01) -> None:
+    def __init__(
+        self, database: Database, blobs: LocalFsBlobStore, *, patience_s: float = 2.5
+    ) -> None:
         self.acked: list[int] = []
         self.troubles: list[AgentError | None] = []
         self.wake = NotedWakeUps()
         ingest = Ingest(
-            PostgresIntake(database),
+            PostgresIntake(database, patience_s=patience_s),
             PostgresArchive(database),
             blobs,
             self.wake,  # type: ignore[arg-type]
@@ -61,7 +63,7 @@ class Process:
         )
         self.ingest = ingest
         self.door = LiveIngest(
-            LiveParts(ingest.chunk, PostgresLiveSessions(database), LiveLimits(chunk_s=chunk_s))
+            LiveParts(ingest.chunk, PostgresLiveSessions(database), LiveLimits(chunk_s=0.01))
         )
 
     def _note(self, ack: AudioAck) -> None:
@@ -294,7 +296,27 @@ async def test_sockets_that_race_for_a_track_lose_and_double_no_frame(bench: Ben
     assert tuple(row) == (len(sent), len(b"".join(sent)))
 
 
-async def test_commits_of_unknown_outcome_lose_and_double_nothing(bench: Bench, dsn: str) -> None:
+async def test_a_commit_that_outlasts_the_patience_of_its_sender_counts_once(bench: Bench) -> None:
+    """It succeeds although the sender was told nothing; the next try finds that out."""
+    process = bench.process(patience_s=0.1)
+    track = await process.start()
+    async with bench.database.transaction() as connection:
+        await connection.execute("SELECT FROM meetings FOR UPDATE")
+        await track.frame(0, b"a" * 640)
+        async with asyncio.timeout(5):
+            while not process.troubles:
+                await asyncio.sleep(0.01)
+        await track.frame(1, b"b" * 640)
+    async with asyncio.timeout(10):
+        await track.stop()
+    assert [error and error.code for error in process.troubles] == ["db_error", None]
+    assert process.acked == [0, 1]
+    assert await bench.stored() == b"a" * 640 + b"b" * 640
+
+
+async def test_sessions_that_are_cut_at_any_moment_lose_and_double_nothing(
+    bench: Bench, dsn: str
+) -> None:
     """All sessions of the database are cut again and again while two tracks are sent."""
     process = bench.process()
     sent = [bytes([number % 251]) * 640 for number in range(250)]
