@@ -1,14 +1,17 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint bench-stt docs lock clean
+.PHONY: help setup demo live-demo run test chaos chaos-live lint bench-stt docs lock clean
 
 help: ## Print the verbs.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Make .venv from requirements.lock; done in no time when nothing changed.
 	@scripts/setup.sh
 
 demo: setup ## Send the sample interview through the whole service and print what comes out.
 	@.venv/bin/python scripts/demo.py
+
+live-demo: setup ## Let two speakers talk at once and show their captions live.
+	@.venv/bin/python scripts/live_demo.py
 
 run: setup ## Keep the service up on 127.0.0.1:8010, with everything it needs.
 	@.venv/bin/python -m interview_agent
@@ -18,6 +21,9 @@ test: lint ## Check the code and run all tests.
 
 chaos: setup ## Break a running installation at random for ten minutes, then judge it (ARGS=--seed 7).
 	@.venv/bin/python scripts/chaos.py $(ARGS)
+
+chaos-live: setup ## Break one live recording a hundred times, then compare all accounts of it.
+	@.venv/bin/python scripts/live_disconnects.py $(ARGS)
 
 lint: setup ## Check style, form, types and layers.
 	@scripts/lint.sh

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from interview_agent import __version__
+from interview_agent.client.options import add_live_command
 from interview_agent.domain.analytics.metrics_file import measure_words_file
 from interview_agent.domain.errors import AgentError, ValidationFailed
 from interview_agent.domain.roles import Role, parse_roles
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("run", help="run the service (default)")
     commands.add_parser("migrate", help="apply missing migrations and exit")
+    add_live_command(commands)
     metrics = commands.add_parser("metrics", help="compute interview metrics of a words file")
     metrics.add_argument("file", type=Path, help="JSON with words, duration_s, roles")
     return parser
@@ -100,6 +102,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "metrics":
             return _metrics(options.file)
+        if options.command == "live":
+            from interview_agent.client.command import run_live  # noqa: PLC0415 - as above
+
+            return run_live(options, os.environ)
         roles = parse_roles(options.role)
         settings = read_settings(os.environ, Path(".env"))
         configure_logs(level=settings.log_level, form=settings.log_format)

@@ -239,6 +239,20 @@ class LeaseLost(AgentError):
     fault = Fault.TRANSIENT
 
 
+class ConnectionLost(AgentError):
+    """The connection to the service broke; another one may go on from there."""
+
+    code = "connection_lost"
+    fault = Fault.TRANSIENT
+
+
+class Refused(AgentError):
+    """The service refuses this however often it is asked."""
+
+    code = "refused"
+    fault = Fault.CALLER
+
+
 class StartupError(AgentError):
     """The service cannot start as it is configured."""
 

@@ -1,0 +1,1 @@
+"""A client of the live protocol: sends tracks, follows captions, survives broken connections."""

@@ -1,0 +1,26 @@
+"""A connection that breaks again and again costs no frame and no event, and doubles none."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from live_disconnects import judge, record_with_disconnects
+
+if TYPE_CHECKING:
+    from running_agents import Agents
+
+
+@pytest.mark.slow
+async def test_every_frame_and_event_survives_random_disconnects_once(agents: Agents) -> None:
+    """`make chaos-live` does it a hundred times in one recording."""
+    seed = random.randrange(1 << 32)
+    agent = agents.make(STT_PROVIDER="mock")
+    await agent.start()
+    journal = await record_with_disconnects(agent, "torn", disconnects=30, seed=seed)
+    blob_dir = agent.folder / "data" / "chunks"
+    assert await judge(agent, journal, blob_dir) == [], (seed, journal.troubles)
+    assert journal.cuts >= 30
+    assert 1 < journal.connections <= journal.cuts + 1
