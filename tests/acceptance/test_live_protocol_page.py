@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientSession
 
+from interview_agent.domain.errors import AgentError
 from interview_agent.web.live.protocol import KINDS
 from running_agents import KEY
 from socket_client import Dialler, Message, Talk, frame
@@ -81,6 +82,19 @@ async def test_every_example_happens_as_written(agents: Agents) -> None:
 def test_the_page_shows_every_message_that_clients_may_send() -> None:
     sent = [line for lines in examples() for line in lines if line.startswith(">")]
     assert [kind for kind in KINDS if not any(f'"{kind}"' in line for line in sent)] == []
+
+
+def test_every_error_code_of_the_page_is_one_of_ours() -> None:
+    table = PAGE.read_text(encoding="utf-8").partition("| Code | When |")[2].partition("\n\n")[0]
+    first_cells = [line.split("|")[1] for line in table.splitlines() if line.count("|") >= 3]
+    told = set(re.findall(r"`(\w+)`", "".join(first_cells)))
+    kinds, known = [AgentError], set[str]()
+    while kinds:
+        kind = kinds.pop()
+        known.add(kind.code)
+        kinds.extend(kind.__subclasses__())
+    assert len(told) > 15
+    assert told <= known
 
 
 def test_every_line_of_an_example_is_of_one_side() -> None:

@@ -11,6 +11,22 @@ from interview_agent.settings import RELAXED_ENVIRONMENTS, Settings, SettingsErr
 SECRET = "hunter2-do-not-show"
 
 
+def test_origins_are_exact_and_compared_in_lower_case() -> None:
+    given = {"CORS_ALLOWED_ORIGINS": "https://App.example.com, http://10.0.0.1:3000/"}
+    assert read_settings(given).cors_allowed_origins == (
+        "https://app.example.com",
+        "http://10.0.0.1:3000",
+    )
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "null", "app.example.com", "https://*.example.com", "https://a.example/path"]
+)
+def test_what_is_no_exact_origin_stops_the_start(origin: str) -> None:
+    with pytest.raises(SettingsError, match="CORS_ALLOWED_ORIGINS"):
+        read_settings({"CORS_ALLOWED_ORIGINS": origin})
+
+
 def test_nothing_set_gives_the_declared_defaults() -> None:
     assert read_settings({}) == Settings()
 

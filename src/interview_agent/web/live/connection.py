@@ -159,6 +159,8 @@ class Connection:
                     await self._outbox.flush()
         except (TimeoutError, Parted):
             _log.warning("socket_farewell_cut_short", code=parting.code)
+        except Exception:  # noqa: BLE001 - whatever breaks here, the socket is closed in form
+            _log.exception("socket_farewell_failed", code=parting.code)
 
     async def _close(self, parting: Parted) -> None:
         try:
