@@ -55,16 +55,19 @@ class NoWakeUps:
 
 
 class Gate:
-    """A store that waits before each chunk while it is shut."""
+    """A store that waits before each chunk while it is shut, and fails while it has a fault."""
 
     def __init__(self, store: BlobStore) -> None:
         self._store = store
         self.open = asyncio.Event()
         self.open.set()
+        self.fault: Exception | None = None
 
     async def put(self, key: str, body: bytes) -> None:
         """Store a chunk once the gate is open."""
         await self.open.wait()
+        if self.fault is not None:
+            raise self.fault
         await self._store.put(key, body)
 
     def __getattr__(self, name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest_asyncio
 
+from interview_agent.domain.errors import StorageError
 from interview_agent.pipeline.live_ingest import LiveLimits
 from interview_agent.web.live.limits import Patience, SocketLimits
 from raw_socket import BINARY, TEXT, masked_frame, raw_socket
@@ -192,6 +193,45 @@ async def test_while_nothing_can_be_stored_the_server_stops_reading(
         await talk.still_answers()
         flooding.cancel()
         await asyncio.wait({flooding})
+
+
+async def test_an_outage_of_the_store_is_told_once_and_nothing_is_lost(
+    dial: Dialler, server: SocketServer
+) -> None:
+    server.gate.fault = StorageError()
+    talk = await dial.open()
+    await talk.start("m1")
+    await send(talk, range(4))
+    error = await talk.expect("error", code="storage_error", retryable=True)
+    assert error["details"]["track"] == "main"
+    async with asyncio.timeout(10):
+        while server.counted('agent_socket_messages_total{type="frame"}') < 4:
+            await talk.still_answers()
+            await asyncio.sleep(0.1)
+    server.gate.fault = None
+    await talk.acked_up_to(3)
+    await send(talk, range(4, 6))
+    await talk.acked_up_to(5)
+    assert talk.acked() == list(range(6))
+    assert [each["event_type"] for each in talk.heard].count("error") == 1
+    assert await server.stored("m1") == b"".join(map(audio, range(6)))
+
+
+async def test_a_meeting_whose_consent_is_withdrawn_takes_no_more_and_says_why(
+    dial: Dialler, database: Database
+) -> None:
+    talk = await dial.open()
+    await talk.start("m1")
+    await send(talk, range(1))
+    await talk.acked_up_to(0)
+    async with database.connection() as connection:
+        await connection.execute("UPDATE meetings SET consent = 'denied'")
+    await send(talk, range(1, 3))
+    assert await talk.closed() == 1008
+    assert [each["code"] for each in talk.heard if each["event_type"] == "error"] == [
+        "consent_denied"
+    ]
+    assert talk.acked() == [0]
 
 
 async def test_the_meeting_can_be_finished_on_the_socket_that_sends_it(
