@@ -61,6 +61,7 @@ _CUT_MARGIN_S = 0.1
 _FRESH_S = 0.3
 """No hypothesis is made when the voice has been silent for so long: the pause will make one."""
 _LANGUAGE_CHECKS = 6
+_SURE_OF_LANGUAGE = 0.6
 _LANGUAGE_WINDOW_S = 2.5
 """Language is told from no less sound than this."""
 _MIN_VOICE_S = 0.1
@@ -155,7 +156,7 @@ class Captioner:
         self._model = model
         self._policy = policy
         self._language = language or state.language
-        self._state = state
+        self._state = replace(state, language=self._language)
         self._sound = SampleBuffer()
         self._sound.end = state.needed_from
         self._voice_memory: VoiceState | None = None
@@ -219,9 +220,10 @@ class Captioner:
 
     async def flush(self) -> CaptionStep | None:
         """Let everything stand that was heard, as at a pause; None when nothing is left."""
-        while (step := await self.advance()) is not None:
-            return step
-        return await self._end() if self._speaking else None
+        step = await self.advance()
+        if step is None and self._speaking:
+            return await self._end()
+        return step
 
     def _is_due(self) -> bool:
         new_s = (self._at - self._decoded_to) / SAMPLE_RATE
@@ -297,10 +299,15 @@ class Captioner:
                         stretch=state.stretch,
                     )
                 )
-        if result.plausible:
-            self._language = result.language
-            self._state = replace(self._state, language=result.language)
+        if result.plausible and self._language is None:
+            self._settle_language(result, long_enough=long_enough)
         return result, heard
+
+    def _settle_language(self, result: CaptionResult, *, long_enough: bool) -> None:
+        """Keep a language that was found, once there was enough to tell it by."""
+        if long_enough and (result.language_probability or 0.0) >= _SURE_OF_LANGUAGE:
+            self._language = result.language
+        self._state = replace(self._state, language=self._language)
 
     async def _go_on(self, *, full: bool) -> CaptionStep | None:
         """Make a hypothesis, and let stand what may; a full window is cut whatever it brings."""

@@ -46,7 +46,8 @@ WITH progress AS (
         language = coalesce($6, language)
     WHERE meeting_id = $1 AND track = $3
 )
-UPDATE stage_work SET attempts = 0 WHERE meeting_id = $1 AND stage = $2 AND track = $3
+UPDATE stage_work SET attempts = 0, due_at = now()
+WHERE meeting_id = $1 AND stage = $2 AND track = $3
 """
 
 _REPORT = """

@@ -1,0 +1,37 @@
+-- Who was let in and who was not, and what was deleted.
+
+CREATE TABLE security_audit_events (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    outcome     text NOT NULL CHECK (outcome IN ('allow', 'deny')),
+    endpoint    text NOT NULL,
+    method      text NOT NULL,
+    subject     text NOT NULL,
+    auth_type   text NOT NULL,
+    reason      text NOT NULL,
+    error_code  text,
+    status_code integer NOT NULL,
+    client_ip   text,
+    meeting_id  text,
+    times       integer NOT NULL DEFAULT 1
+);
+COMMENT ON COLUMN security_audit_events.times IS 'Equal events that were folded into this row.';
+CREATE INDEX security_audit_events_newest ON security_audit_events (created_at DESC);
+CREATE INDEX security_audit_events_by_outcome ON security_audit_events (outcome, id DESC);
+CREATE INDEX security_audit_events_by_subject ON security_audit_events (subject, id DESC);
+
+ALTER TABLE meetings ADD COLUMN deleted_at timestamptz;
+COMMENT ON COLUMN meetings.deleted_at IS 'Set when the deletion began: nobody sees the meeting since.';
+
+CREATE TABLE deletions (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    meeting_id   text NOT NULL,
+    cause        text NOT NULL CHECK (cause IN ('request', 'retention_audio', 'retention_text')),
+    requested_by text NOT NULL,
+    requested_at timestamptz NOT NULL DEFAULT now(),
+    finished_at  timestamptz,
+    counts       jsonb NOT NULL DEFAULT '{}',
+    hashes       jsonb NOT NULL DEFAULT '[]'
+);
+COMMENT ON TABLE deletions IS 'Proof of what was deleted, when and for whom; holds no content.';
+CREATE INDEX deletions_by_meeting ON deletions (meeting_id, id);

@@ -1,0 +1,58 @@
+"""The trail of who was let in, who was not, and who did what to the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One decision. Texts may hold anything that a caller sent: who stores them makes them safe.
+
+    `endpoint` is the path as it was asked for, `outcome` is `allow` or `deny`. `times` counts equal
+    events that were folded into this one.
+    """
+
+    outcome: str
+    endpoint: str
+    method: str
+    subject: str
+    auth_type: str
+    reason: str
+    status_code: int
+    error_code: str | None = None
+    client_ip: str | None = None
+    meeting_id: str | None = None
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAuditEvent:
+    """An event as it was stored."""
+
+    id: int
+    created_at: datetime
+    event: AuditEvent
+
+
+class AuditLog(Protocol):
+    """Keeps events; each is one structured line in the log, whatever becomes of its row."""
+
+    def note(self, event: AuditEvent) -> None:
+        """Record an event without waiting: its row follows, equal ones folded under load."""
+        ...
+
+    async def record(self, event: AuditEvent) -> None:
+        """Record an event durably, before what it is about is done. Raises `DatabaseError`."""
+        ...
+
+    async def page(
+        self, *, limit: int, outcome: str | None, subject: str | None, before_id: int | None
+    ) -> Sequence[StoredAuditEvent]:
+        """Return events, newest first. Raises `DatabaseError`."""
+        ...
