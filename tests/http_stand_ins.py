@@ -118,6 +118,10 @@ class Absent:
         """Fail."""
         raise DatabaseError(repr((meeting_id, after, limit)))
 
+    async def changes(self, after: Mapping[str, int], limit: int) -> Any:
+        """Fail."""
+        raise DatabaseError(repr((after, limit)))
+
     async def standings(self, meeting_ids: Sequence[str]) -> Any:
         """Fail."""
         raise DatabaseError(", ".join(meeting_ids))

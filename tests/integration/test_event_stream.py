@@ -17,11 +17,13 @@ from yarl import URL
 
 from event_stream_client import EventStream, event_stream
 from interview_agent.adapters.local_fs import LocalFsBlobStore
+from interview_agent.adapters.postgres import PostgresLiveSessions
 from interview_agent.domain.live import Alert, AlertCode, Partial
 from interview_agent.domain.route import Stage
 from interview_agent.domain.transcript import Word
 from interview_agent.metrics import Metrics
 from interview_agent.pipeline.ingest import Ingest
+from interview_agent.pipeline.live_ingest import LiveIngest, LiveParts
 from interview_agent.pipeline.reader import Reader
 from interview_agent.web.app import build_app
 from interview_agent.web.auth import ApiKeys
@@ -56,10 +58,12 @@ class Served:
         await blobs.prepare()
         stack.push_async_callback(blobs.aclose)
         archive = self.stand.archive
+        ingest = Ingest(
+            self.stand.intake, archive, blobs, NoWakeUps(), clock=lambda: datetime.now(UTC)
+        )
         parts = WebParts(
-            ingest=Ingest(
-                self.stand.intake, archive, blobs, NoWakeUps(), clock=lambda: datetime.now(UTC)
-            ),
+            ingest=ingest,
+            live=LiveIngest(LiveParts(ingest.chunk, PostgresLiveSessions(self.stand.database))),
             reader=Reader(archive, pii_masking=True),
             feed=await stack.enter_async_context(self.stand.feed()),
             authenticator=ApiKeys(["alice", "bob"], ["machine"]),

@@ -75,8 +75,17 @@ class Archive(Protocol):
         """Return the changes of the transcript after number `after`, in order."""
         ...
 
+    async def changes(
+        self, after: Mapping[str, int], limit: int
+    ) -> dict[str, list[TranscriptEvent]]:
+        """Return by id what `events` gives for each meeting after its own number, in one look."""
+        ...
+
     async def standings(self, meeting_ids: Sequence[str]) -> dict[str, MeetingListItem]:
-        """Return the meetings that exist, with their stages, by id, in one look."""
+        """Return the meetings that exist, with their stages, by id, in one look.
+
+        Their contexts and recipients, which may be large and never change, are left out.
+        """
         ...
 
     async def chunks(self, meeting_id: str, track: str | None = None) -> list[Chunk]:

@@ -28,7 +28,7 @@ from interview_agent.ports.archive import MeetingListItem, MeetingView, TrackVie
 from local_broadcast import LocalBroadcast
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 OWNER = Identity("a", "user_api_key", Kind.USER)
@@ -109,6 +109,11 @@ class GrowingMeeting:
         assert meeting_id == "m1"
         await asyncio.sleep(0)
         return self._log[after : after + limit]
+
+    async def changes(
+        self, after: Mapping[str, int], limit: int
+    ) -> dict[str, list[TranscriptEvent]]:
+        return {each: await self.events(each, number, limit) for each, number in after.items()}
 
     async def segments(self, meeting_id: str) -> list[Segment]:
         assert meeting_id == "m1"

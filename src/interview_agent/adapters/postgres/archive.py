@@ -14,6 +14,7 @@ from interview_agent.adapters.postgres.rows import (
     EVENT_COLUMNS,
     MEETING_COLUMNS,
     STAGE_COLUMNS,
+    STANDING_COLUMNS,
     event_of,
     meeting_of,
     stage_view_of,
@@ -21,7 +22,7 @@ from interview_agent.adapters.postgres.rows import (
 from interview_agent.ports.archive import DeliveryView, MeetingListItem, MeetingView
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from interview_agent.adapters.postgres.database import Connection, Database
@@ -107,10 +108,28 @@ class PostgresArchive:
             )
         return [event_of(row) for row in rows]
 
+    async def changes(
+        self, after: Mapping[str, int], limit: int
+    ) -> dict[str, list[TranscriptEvent]]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"SELECT {EVENT_COLUMNS} FROM unnest($1::text[], $2::bigint[]) AS known (id, last)"
+                " CROSS JOIN LATERAL (SELECT * FROM events WHERE meeting_id = known.id"
+                " AND event > known.last ORDER BY event LIMIT $3) AS missing"
+                " ORDER BY meeting_id, event",
+                list(after),
+                list(after.values()),
+                limit,
+            )
+        found: dict[str, list[TranscriptEvent]] = {}
+        for row in rows:
+            found.setdefault(row["meeting_id"], []).append(event_of(row))
+        return found
+
     async def standings(self, meeting_ids: Sequence[str]) -> dict[str, MeetingListItem]:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                f"SELECT {MEETING_COLUMNS} FROM meetings WHERE meeting_id = ANY($1)",
+                f"SELECT {STANDING_COLUMNS} FROM meetings WHERE meeting_id = ANY($1)",
                 list(meeting_ids),
             )
             found = await _with_stages(connection, rows)

@@ -25,6 +25,9 @@ MEETING_COLUMNS = (
     " audio_version, closed_version, reported_version, version, event, expected_last_seq,"
     " finish_requested_at IS NOT NULL AS finish_requested"
 )
+STANDING_COLUMNS = MEETING_COLUMNS.replace(
+    "context, recipients", "'{}'::jsonb AS context, '{}'::text[] AS recipients"
+)
 CHUNK_COLUMNS = (
     "track, upload_track, seq, sha256, size_bytes, blob_key, codec, sample_rate, channels,"
     " channel, state, reason, accepted_at"

@@ -22,7 +22,7 @@ from interview_agent.pipeline.feed.items import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from interview_agent.domain.identity import Identity
     from interview_agent.domain.transcript import Segment
@@ -44,6 +44,8 @@ _SPACING_S = 0.02
 """Least time between two looks at the rows: nudges that come meanwhile share the second one."""
 
 _PAGE_EVENTS = 50
+_LOOK_EVENTS = 20
+_HUBS_AT_ONCE = 100
 _CATCHING_UP_AT_ONCE = 4
 _REMEMBERED = 32
 _PAUSE_AFTER_FAILURE_S = 1.0
@@ -85,25 +87,33 @@ class Feed:
 
     async def run(self) -> None:
         """Read the rows of watched meetings when nudged, and every second in case one is lost."""
-        polled_at = 0.0
         while True:
             self._wake.clear()
-            poll = time.monotonic() - polled_at >= _POLL_S
-            if poll:
-                polled_at = time.monotonic()
-            due = [hub for hub in self._hubs.values() if hub.meeting and (poll or hub.dirty)]
             try:
-                if due:
+                if due := self._due():
                     await self._refresh(due)
             except AgentError as error:
                 log.warning("feed_not_refreshed", cause=str(error))
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
             await asyncio.sleep(_SPACING_S)
-            await self._nudged(polled_at + _POLL_S - time.monotonic())
+            await self._nudged()
 
-    async def _nudged(self, timeout_s: float) -> None:
+    def _due(self) -> list[Hub]:
+        """Return the meetings to look at now: nudged ones first, then the longest unseen."""
+        unseen_since = time.monotonic() - _POLL_S
+        due = [
+            hub
+            for hub in self._hubs.values()
+            if hub.meeting is not None and (hub.dirty or hub.looked_at <= unseen_since)
+        ]
+        return sorted(due, key=lambda hub: (not hub.dirty, hub.looked_at))[:_HUBS_AT_ONCE]
+
+    async def _nudged(self) -> None:
+        """Wait for a nudge, until some meeting was unseen for too long."""
+        now = time.monotonic()
+        seen = [hub.looked_at for hub in self._hubs.values() if hub.meeting is not None]
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(min(seen, default=now) + _POLL_S - now):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -234,26 +244,35 @@ class Feed:
     async def _refresh(self, hubs: Sequence[Hub]) -> None:
         async with self._refreshing:
             for hub in hubs:
-                hub.dirty = False
+                hub.dirty, hub.looked_at = False, time.monotonic()
             try:
                 found = await self._archive.standings([hub.meeting_id for hub in hubs])
-                for hub in hubs:
-                    await self._refresh_one(hub, found.get(hub.meeting_id))
+                await self._catch_up([(hub, found.get(hub.meeting_id)) for hub in hubs])
             except AgentError:
                 for hub in hubs:
                     hub.dirty = True
                 raise
 
-    async def _refresh_one(self, hub: Hub, item: MeetingListItem | None) -> None:
-        if item is None or hub.meeting is None or item.meeting.created_at != hub.meeting.created_at:
-            hub.end()
-            self._forget(hub)
-            return
-        while hub.event < item.meeting.event:
-            events = await self._archive.events(hub.meeting_id, hub.event, _PAGE_EVENTS)
-            if not events:
-                break
-            if not hub.knows(events):
-                hub.see(await self._archive.meeting(hub.meeting_id))
-            hub.take_events(events)
-        hub.stand(item)
+    async def _catch_up(self, standings: Iterable[tuple[Hub, MeetingListItem | None]]) -> None:
+        alive: list[tuple[Hub, MeetingListItem]] = []
+        for hub, item in standings:
+            if item is not None and hub.is_of(item.meeting):
+                alive.append((hub, item))
+            else:
+                hub.end()
+                self._forget(hub)
+        while behind := [(hub, item) for hub, item in alive if hub.event < item.meeting.event]:
+            after = {hub.meeting_id: hub.event for hub, _ in behind}
+            changes = await self._archive.changes(after, _LOOK_EVENTS)
+            for hub, item in behind:
+                events = changes.get(hub.meeting_id)
+                if events is None:
+                    # Their texts were deleted, and the numbers are told to nobody.
+                    hub.event = item.meeting.event
+                    continue
+                if not hub.knows(events):
+                    hub.see(await self._archive.meeting(hub.meeting_id))
+                hub.take_events(events)
+                await asyncio.sleep(0)
+        for hub, item in alive:
+            hub.stand(item)

@@ -76,6 +76,7 @@ class Hub:
         self.meeting: Meeting | None = None
         self.event = 0
         self.dirty = False
+        self.looked_at = 0.0
         self.gone = False
         self._wake = wake
         self._on_partials_dropped = on_partials_dropped
@@ -95,6 +96,10 @@ class Hub:
         self._copy = TranscriptCopy(segments)
         self._set_status(view.meeting, view.stages)
 
+    def is_of(self, meeting: Meeting) -> bool:
+        """Whether this is the same meeting still, not another one that took its id."""
+        return self.meeting is not None and self.meeting.created_at == meeting.created_at
+
     def see(self, view: MeetingView) -> None:
         """Note the tracks of the meeting and who speaks on them."""
         self._hints = {track.track: track.speaker_hint for track in view.tracks}
@@ -109,8 +114,6 @@ class Hub:
 
     def stand(self, item: MeetingListItem) -> None:
         """Note where the meeting stands now that all its events are here."""
-        # Numbers of deleted texts are told to nobody.
-        self.event = max(self.event, item.meeting.event)
         self._set_status(item.meeting, item.stages)
         self.wake_listeners()
 
