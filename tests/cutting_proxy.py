@@ -32,7 +32,7 @@ class Cut:
 
 
 def random_cuts(chance: random.Random) -> Callable[[], Cut]:
-    """Return cuts within 1.2 seconds, 250 kB of audio or 20 kB of answers, handshake included."""
+    """Return cuts within 1.2 s, 250 kB of audio or 20 kB of answers, from the handshake on."""
 
     def cut() -> Cut:
         return Cut(

@@ -17,6 +17,7 @@ from interview_agent.domain.errors import DatabaseError
 from interview_agent.metrics import Metrics
 from interview_agent.pipeline.feed import Feed
 from interview_agent.pipeline.ingest import Ingest
+from interview_agent.pipeline.live_ingest import LiveIngest, LiveParts
 from interview_agent.pipeline.reader import Reader
 from interview_agent.ports.intake import NewChunk, NewMeeting, Receipt
 from interview_agent.web.app import build_app
@@ -24,6 +25,7 @@ from interview_agent.web.auth import ApiKeys
 from interview_agent.web.listen import listen
 from interview_agent.web.parts import BUDGET, Limits, ProbeParts, Readiness, WebParts
 from local_broadcast import LocalBroadcast
+from memory_rows import MemoryRows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -153,8 +155,10 @@ async def served_api(
     blobs = LocalFsBlobStore(folder)
     await blobs.prepare()
     archive, keys = Absent(), ApiKeys(["alice"], ["machine"])
+    ingest = Ingest(doors, archive, blobs, doors, clock=lambda: datetime.now(UTC))
     parts = WebParts(
-        ingest=Ingest(doors, archive, blobs, doors, clock=lambda: datetime.now(UTC)),
+        ingest=ingest,
+        live=LiveIngest(LiveParts(ingest.chunk, MemoryRows())),
         reader=Reader(archive, pii_masking=True),
         feed=Feed(archive, LocalBroadcast(), pii_masking=True),
         authenticator=keys,

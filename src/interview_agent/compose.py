@@ -26,6 +26,7 @@ from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
     PostgresIntake,
+    PostgresLiveRecords,
     PostgresLiveSessions,
     PostgresStageRecords,
     PostgresWorkStore,
@@ -48,9 +49,12 @@ from interview_agent.metrics import (
     FEED_LISTENERS,
     FEED_PARTIALS_DROPPED,
     LIVE_AUDIO,
+    LIVE_CAPACITY,
+    LIVE_DELAY,
     LIVE_FRAMES,
     LIVE_FRAMES_REFUSED,
     LIVE_SESSIONS,
+    LIVE_STREAMS,
     WAKE_FAILURES,
     Metrics,
 )
@@ -59,7 +63,7 @@ from interview_agent.pipeline.delivery import DeliveryStage
 from interview_agent.pipeline.enhance import EnhancerStage
 from interview_agent.pipeline.feed import KIND_BY_ITEM, Feed
 from interview_agent.pipeline.ingest import Ingest
-from interview_agent.pipeline.live import LiveStage
+from interview_agent.pipeline.live import LiveOutlets, LiveStage
 from interview_agent.pipeline.live_ingest import LiveIngest, LiveLimits, LiveMeters, LiveParts
 from interview_agent.pipeline.reader import Reader
 from interview_agent.pipeline.retention import RetentionStage
@@ -67,6 +71,8 @@ from interview_agent.pipeline.stt import SpeechStage
 from interview_agent.runtime import upkeep
 from interview_agent.runtime.loop import StageLoop
 from interview_agent.runtime.service import Service
+from interview_agent.stt.capacity import CapacityGauge
+from interview_agent.stt.live_captions import LiveCaptions
 from interview_agent.stt.track_transcriber import TrackTranscriber
 from interview_agent.web.app import build_app, build_probe_app
 from interview_agent.web.auth import ApiKeys, Authenticator, OpenDoor
@@ -213,11 +219,25 @@ def _tracks_at_once(settings: Settings) -> int:
     return max(min(wanted, settings.decode_max_children // 2), 1)
 
 
-async def _transcriber(
-    settings: Settings, blobs: LocalFsBlobStore, stack: AsyncExitStack
-) -> Transcriber:
+async def _speech_stages(
+    service: Service,
+    records: PostgresStageRecords,
+    live: LiveOutlets,
+    blobs: LocalFsBlobStore,
+    stack: AsyncExitStack,
+) -> dict[Stage, StageHandler]:
+    """Make the stages that hear: the one of recordings, and without a mock that of live tracks."""
+    settings = service.settings
+    language = None if settings.whisper_language == "auto" else settings.whisper_language
+
+    def stage_of(transcriber: Transcriber) -> SpeechStage:
+        on_heard = partial(service.metrics.count, AUDIO_HEARD)
+        return SpeechStage(
+            records, transcriber, live.broadcast, language=language, on_heard=on_heard
+        )
+
     if settings.stt_provider == "mock":
-        return MockTranscriber()
+        return {Stage.STT: stage_of(MockTranscriber())}
     model = await WhisperSpeechModel.load(
         size=settings.whisper_model_size,
         data_dir=settings.data_dir,
@@ -236,7 +256,21 @@ async def _transcriber(
         max_open_tracks=max(settings.decode_max_children - _tracks_at_once(settings), 1),
     )
     stack.push_async_callback(transcriber.aclose)
-    return transcriber
+    open_captions = partial(LiveCaptions, blobs, decoder, model.captions)
+    live_stage = LiveStage(live, open_captions, language=language)
+    service.on_drain.append(live_stage.stop)
+    gauge = CapacityGauge(model.captions.threads, await model.captions.stream_load())
+
+    def measure(elapsed_s: float) -> tuple[float, int]:
+        gauge.measure(model.captions.busy_s, elapsed_s, live_stage.streams)
+        capacity = settings.live_max_streams or gauge.streams
+        service.metrics.set(LIVE_STREAMS, live_stage.streams)
+        service.metrics.set(LIVE_CAPACITY, capacity)
+        return capacity, live_stage.streams
+
+    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    service.loops["live_capacity"] = partial(upkeep.report_capacity, live.records, worker, measure)
+    return {Stage.LIVE: live_stage, Stage.STT: stage_of(transcriber)}
 
 
 def _mailer(settings: Settings) -> SmtpMailer | None:
@@ -283,7 +317,6 @@ async def _add_stages(
     owner = f"{socket.gethostname()}:{os.getpid()}"
     language = None if settings.whisper_language == "auto" else settings.whisper_language
     handlers: dict[Stage, StageHandler] = {
-        Stage.LIVE: LiveStage(),
         Stage.ENHANCER: EnhancerStage(records, broadcast),
         Stage.ANALYTICS: AnalyticsStage(records, broadcast, language=language),
         Stage.DELIVERY: DeliveryStage(records, _mailer(settings), pii_masking=settings.pii_masking),
@@ -295,24 +328,24 @@ async def _add_stages(
         ),
     }
     if Stage.STT in stages:
-        transcriber = await _transcriber(settings, blobs, stack)
-        handlers[Stage.STT] = SpeechStage(
-            records,
-            transcriber,
+        live = LiveOutlets(
+            PostgresLiveRecords(database),
             broadcast,
-            language=language,
-            on_heard=partial(metrics.count, AUDIO_HEARD),
+            wake,
+            on_delay=lambda delay_s: metrics.observe(LIVE_DELAY, delay_s * 1000),
         )
+        handlers |= await _speech_stages(service, records, live, blobs, stack)
+    concurrency = {Stage.STT: _tracks_at_once(settings), Stage.LIVE: settings.live_max_tracks}
     for stage in stages:
+        if stage not in handlers:
+            continue
         loop = StageLoop(
             handlers[stage],
             work,
             wake,
             metrics,
             owner=owner,
-            concurrency=_tracks_at_once(settings)
-            if stage is Stage.STT
-            else _OTHER_STAGES_CONCURRENCY,
+            concurrency=concurrency.get(stage, _OTHER_STAGES_CONCURRENCY),
             jitter=random.random,
         )
         service.stage_loops.append(loop)

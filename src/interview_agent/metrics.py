@@ -82,6 +82,15 @@ SYSTEM_READINESS = _gauge("agent_system_readiness", (), "1 when this process can
 CHUNKS_ACCEPTED = _counter(
     "agent_chunks_accepted_total", ("result",), "Chunks acknowledged: new or duplicate."
 )
+LIVE_STREAMS = _gauge("agent_live_streams", (), "Tracks that this process captions now.")
+LIVE_CAPACITY = _gauge(
+    "agent_live_capacity_streams", (), "Tracks that this process can caption, by its own measure."
+)
+LIVE_DELAY = _histogram(
+    "agent_live_text_delay_ms",
+    ("service",),
+    "Time from the arrival of a sound to the words of it that stand, ms.",
+)
 LIVE_SESSIONS = _gauge(
     "agent_live_sessions", (), "Live sessions that sockets of this process have open."
 )
@@ -149,6 +158,9 @@ METERS: tuple[Meter, ...] = (
     STORAGE_HEALTH,
     SYSTEM_READINESS,
     CHUNKS_ACCEPTED,
+    LIVE_STREAMS,
+    LIVE_CAPACITY,
+    LIVE_DELAY,
     LIVE_SESSIONS,
     LIVE_FRAMES,
     LIVE_FRAMES_REFUSED,

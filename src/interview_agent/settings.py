@@ -152,6 +152,16 @@ class Settings(BaseModel):
         30.0, gt=0, description="Longest silence while a request body arrives, in seconds."
     )
 
+    live_max_tracks: int = Field(
+        64, ge=1, le=1024, description="Live tracks that a worker holds at once."
+    )
+    live_max_streams: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Live streams that a worker says it can caption; 0: as many as it measures."
+        " Past the sum of all workers new sessions are turned away.",
+    )
     live_chunk_ms: int = Field(
         250,
         ge=20,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import pytest_asyncio
@@ -112,12 +112,13 @@ async def test_every_listener_of_a_meeting_hears_and_nobody_else(another: Made) 
         broadcast.listen(meeting_id, heard.append)
     for meeting_id, heard in (("m2", other), ("m1", first), ("m1", second)):
         await connected(broadcast, meeting_id, heard)
-    first.clear()
     broadcast.publish("m1", PARTIAL)
-    await until(lambda: bool(first and second))
-    broadcast.publish("m2", Nudge())
-    await until(lambda: bool(other))
-    assert (first, second, other) == ([PARTIAL], [PARTIAL], [Nudge()])
+    await until(lambda: PARTIAL in first and PARTIAL in second)
+    broadcast.publish("m2", SIGNALS[-1])
+    await until(lambda: SIGNALS[-1] in other)
+    assert first.count(PARTIAL) == second.count(PARTIAL) == 1
+    assert PARTIAL not in other
+    assert SIGNALS[-1] not in first + second
 
 
 async def test_who_stopped_listening_hears_no_more_and_the_others_do(another: Made) -> None:
@@ -150,24 +151,3 @@ async def test_a_signal_that_nobody_listens_to_is_lost_without_harm(another: Mad
     heard: list[Signal] = []
     broadcast.listen("nobody", heard.append)
     await connected(broadcast, "nobody", heard)
-
-
-async def test_publishing_waits_for_nothing(another: Made) -> None:
-    broadcast = await another()
-    turns = 0
-
-    async def turn() -> None:
-        nonlocal turns
-        with suppress(asyncio.CancelledError):
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-    turning = asyncio.create_task(turn())
-    await asyncio.sleep(0)
-    before = turns
-    for _ in range(5_000):
-        broadcast.publish("m1", PARTIAL)
-    assert turns == before
-    turning.cancel()
-    await turning

@@ -16,10 +16,16 @@ from jsonschema import Draft202012Validator
 
 from http_stand_ins import stored_files
 from interview_agent.adapters.local_fs import LocalFsBlobStore
-from interview_agent.adapters.postgres import Database, PostgresArchive, PostgresIntake
+from interview_agent.adapters.postgres import (
+    Database,
+    PostgresArchive,
+    PostgresIntake,
+    PostgresLiveSessions,
+)
 from interview_agent.metrics import Metrics
 from interview_agent.pipeline.feed import Feed
 from interview_agent.pipeline.ingest import Ingest
+from interview_agent.pipeline.live_ingest import LiveIngest, LiveParts
 from interview_agent.pipeline.reader import Reader
 from interview_agent.web.app import api_description, build_app
 from interview_agent.web.auth import ApiKeys
@@ -74,6 +80,7 @@ async def client(database: Database, tmp_path: Path) -> AsyncIterator[Client]:
     )
     parts = WebParts(
         ingest=ingest,
+        live=LiveIngest(LiveParts(ingest.chunk, PostgresLiveSessions(database))),
         reader=Reader(archive, pii_masking=True),
         feed=Feed(archive, LocalBroadcast(), pii_masking=True),
         authenticator=ApiKeys(["alice", "bob"], ["machine"]),

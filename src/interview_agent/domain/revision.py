@@ -36,7 +36,8 @@ class RevisionPlan:
 
 def _same(old: Segment, draft: DraftSegment) -> bool:
     return (
-        old.raw_text == draft.text
+        old.is_final
+        and old.raw_text == draft.text
         and abs(old.start_s - draft.start_s) < 0.0015
         and abs(old.end_s - draft.end_s) < 0.0015
         and len(old.words) == len(draft.words)

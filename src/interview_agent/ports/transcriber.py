@@ -58,7 +58,8 @@ class TrackInput:
 class TrackProgress:
     """One step forward, to be committed whole.
 
-    The transcript of the track is its first `keep` segments, as they are, followed by `segments`.
+    The transcript of the track is its first `keep` segments, as they are, followed by `segments`
+    and by what it had from second `until_s` on; None: by nothing.
     `done_seq` is the last chunk whose audio is wholly behind the checkpoint or, in the last step
     of a closed track, the last chunk of all. `heard_s` is the decoded length in seconds so far.
     """
@@ -69,6 +70,7 @@ class TrackProgress:
     done_seq: int | None
     heard_s: float
     failed: tuple[FailedPart, ...] = ()
+    until_s: float | None = None
 
 
 class Transcriber(Protocol):

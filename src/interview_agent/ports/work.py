@@ -87,10 +87,12 @@ class WorkStore(Protocol):
 class Outcome:
     """What a stage says when it has done all it could.
 
-    `again_in_s` asks for another look later even if nothing new is wanted.
+    `again_in_s` asks for another look later even if nothing new is wanted. `reached` is how far
+    the work got; None: as far as it was wanted when it was claimed.
     """
 
     again_in_s: float | None = None
+    reached: int | None = None
 
 
 class StageHandler(Protocol):

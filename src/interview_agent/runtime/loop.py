@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -180,9 +180,12 @@ class StageLoop:
             log.exception("stage_failed")
             reason = type(error).__name__
             return await self._judge(claim, "internal", reason, Fault.TRANSIENT)
+        if outcome.reached is not None:
+            claim = replace(claim, target=outcome.reached)
         following = await self._work.complete(claim, outcome.again_in_s)
         for stage in following:
-            self._wake.notify(stage, claim.meeting_id)
+            track = claim.track if stage.per_track else ""
+            self._wake.notify(stage, claim.meeting_id, track)
         return "success"
 
     async def _judge(self, claim: Claim, code: str, reason: str, fault: Fault) -> str:

@@ -33,6 +33,8 @@ class Service:
     loops: dict[str, Loop] = field(default_factory=dict)
     stage_loops: list[StageLoop] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
+    on_drain: list[Callable[[], None]] = field(default_factory=list)
+    """Called at once when the process is to stop."""
     leavers: list[Leave] = field(default_factory=list)
     """Called when the process stops, before its loops end: what others are owed is given."""
     address: str = ""
@@ -67,3 +69,5 @@ class Service:
         self.draining = True
         for loop in self.stage_loops:
             loop.stop()
+        for told in self.on_drain:
+            told()

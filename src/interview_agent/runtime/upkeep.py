@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from interview_agent.ports.archive import Archive
     from interview_agent.ports.blob_store import BlobStore
+    from interview_agent.ports.live_records import LiveRecords
     from interview_agent.ports.wake_queue import WakeQueue
     from interview_agent.ports.work import WorkStore
 
@@ -50,6 +51,29 @@ async def close_quiet_meetings(
         if closed:
             for stage in (Stage.LIVE, Stage.STT):
                 wake.notify(stage, "")
+
+
+async def report_capacity(
+    records: LiveRecords,
+    worker: str,
+    measure: Callable[[float], tuple[float, int]],
+    *,
+    every_s: float = 2.0,
+) -> None:
+    """Tell how many live streams this worker can caption and how many it does, for ever.
+
+    `measure` is given the seconds since it was last called and returns both.
+    """
+    measured_at = time.monotonic()
+    while True:
+        await asyncio.sleep(every_s)
+        now = time.monotonic()
+        capacity, streams = measure(now - measured_at)
+        measured_at = now
+        try:
+            await records.report_capacity(worker, capacity, streams)
+        except AgentError as error:
+            log.warning("capacity_not_reported", cause=str(error))
 
 
 async def measure_loop_lag(metrics: Metrics, *, every_s: float = 0.5) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from interview_agent.domain.transcript import DraftSegment, Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from interview_agent.stt.timeline import PlacedWord
 
 MAX_GAP_S = 1.0
 MAX_SEGMENT_S = 15.0
@@ -21,6 +20,44 @@ _CLAUSE_END = re.compile(r"""[,;:—–]["'»”)\]]*$""")
 _ABBREVIATION = re.compile(
     r"(?:mr|mrs|ms|dr|prof|st|vs|jr|sr|no|г|ул|им|др|тов|стр|см|руб|тыс|\w)\.$", re.IGNORECASE
 )
+
+
+class PlacedWord(Protocol):
+    """A word on the timeline of its track, leading space included, times in seconds.
+
+    Words with different `stretch` have removed silence between them.
+    """
+
+    @property
+    def text(self) -> str:
+        """The text of the word."""
+        ...
+
+    @property
+    def start_s(self) -> float:
+        """Where it starts."""
+        ...
+
+    @property
+    def end_s(self) -> float:
+        """Where it ends."""
+        ...
+
+    @property
+    def probability(self) -> float | None:
+        """How sure the recogniser is of it, None where it does not say."""
+        ...
+
+    @property
+    def stretch(self) -> int:
+        """The stretch of speech that it belongs to."""
+        ...
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether a word closes a sentence."""
+    written = text.strip()
+    return bool(_SENTENCE_END.search(written)) and not _ABBREVIATION.fullmatch(written)
 
 
 def segments_of(
@@ -47,8 +84,7 @@ def _runs(words: Sequence[PlacedWord]) -> Iterator[Sequence[PlacedWord]]:
 def _breaks(before: PlacedWord, after: PlacedWord) -> bool:
     if before.stretch != after.stretch or after.start_s - before.end_s > MAX_GAP_S:
         return True
-    written = before.text.strip()
-    if not _SENTENCE_END.search(written) or _ABBREVIATION.fullmatch(written):
+    if not ends_sentence(before.text):
         return False
     return after.text.startswith(" ") and not after.text.strip()[0].islower()
 

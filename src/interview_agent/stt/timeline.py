@@ -232,6 +232,10 @@ class Timeline:
             stretch=self._stretch_track[stretch],
         )
 
+    def second_of(self, frames: int) -> float:
+        """Return the second of the track at which frame `frames` of the speech sounds."""
+        return self._track_sample(frames * FRAME) / SAMPLE_RATE
+
     def seq_at(self, track_s: float) -> int:
         """Return the chunk that sounds at `track_s` seconds, the nearest one outside the track."""
         at = bisect_right(self._chunk_ends, int(track_s * SAMPLE_RATE))

@@ -55,13 +55,42 @@ class Break:
     samples: int
 
 
-def _reason(error: BadAudio) -> str:
+def reason_of(error: BadAudio) -> str:
+    """Return the stable reason for which audio cannot be heard."""
     return str(error.details.get("reason", "undecodable"))
 
 
-def _head(file: BinaryIO) -> bytes:
+def head_of(file: BinaryIO) -> bytes:
+    """Return the first bytes of a file, leaving its offset alone."""
     # pread leaves the offset alone: the file may be handed to a child that shares it.
     return os.pread(file.fileno(), HEAD_BYTES, 0)
+
+
+class StreamBorder:
+    """Says where one stream of a track ends and the next one begins."""
+
+    def __init__(self) -> None:
+        self.is_container = False
+        """Whether the stream that was entered last has a container."""
+        self._preface = b""
+
+    def begins(self, part: AudioPart, head: bytes, live: AudioPart | None) -> bool:
+        """Say whether `part` begins a stream; `live` is the first part of the open one, if any."""
+        if starts_stream(part.codec, head):
+            # The decoder passes over a preface that it has read before.
+            is_repeated = self._preface and head.startswith(self._preface)
+            return not (live is not None and is_repeated)
+        if part.codec != "pcm":
+            return (live is None or not self.is_container) and sniff(head) in SELF_FRAMED
+        if live is None or self.is_container:
+            return live is None or live.codec != "pcm"
+        shapes = {(p.sample_rate, p.channels, p.channel) for p in (part, live)}
+        return len(shapes) > 1
+
+    def pass_into(self, part: AudioPart, head: bytes) -> None:
+        """Note that `part`, which begins with `head`, has begun a stream."""
+        self.is_container = part.codec != "pcm" or starts_stream(part.codec, head)
+        self._preface = live_webm_preface(head)
 
 
 class TrackAudio:
@@ -88,8 +117,7 @@ class TrackAudio:
         self._stream_parts: list[AudioPart] = []
         self._stream_samples = 0
         self._part_samples = 0
-        self._is_container = False
-        self._preface = b""
+        self._border = StreamBorder()
         self._skip = 0
 
     def offer(self, parts: Sequence[AudioPart]) -> bool:
@@ -160,11 +188,12 @@ class TrackAudio:
     async def _play(self, part: AudioPart) -> AsyncGenerator[Block]:
         try:
             with await self._open_blob(part) as file:
-                head = await asyncio.to_thread(_head, file)
+                head = await asyncio.to_thread(head_of, file)
         except BadAudio as error:
-            self._reject(part, _reason(error))
+            self._reject(part, reason_of(error))
             return
-        begins, was_live = self._begins(part, head), bool(self._stream_parts)
+        live = self._stream_parts[0] if self._stream_parts else None
+        begins, was_live = self._border.begins(part, head, live), live is not None
         known = self._known_breaks.get(part.seq)
         if not begins and not self._continues(part) and known is None:
             self._reject(part, NO_HEADER)
@@ -175,8 +204,7 @@ class TrackAudio:
                 async for block in blocks:
                     yield block
             self._stream_samples = 0
-            self._is_container = part.codec != "pcm" or starts_stream(part.codec, head)
-            self._preface = live_webm_preface(head)
+            self._border.pass_into(part, head)
         self._stream_parts.append(part)
         self._part_samples = 0
         sound = self._sound(part) if known is None else self._sound_until(known)
@@ -185,23 +213,10 @@ class TrackAudio:
                 async for samples in some:
                     yield Block(part.seq, samples)
         except BadAudio as error:
-            await self._break(part, _reason(error), worth_keeping=was_live)
-
-    def _begins(self, part: AudioPart, head: bytes) -> bool:
-        if starts_stream(part.codec, head):
-            # The decoder passes over a preface that it has read before.
-            is_repeated = self._preface and head.startswith(self._preface)
-            return not (self._stream_parts and is_repeated)
-        live = self._stream_parts[0] if self._stream_parts else None
-        if part.codec != "pcm":
-            return (live is None or not self._is_container) and sniff(head) in SELF_FRAMED
-        if live is None or self._is_container:
-            return live is None or live.codec != "pcm"
-        shapes = {(p.sample_rate, p.channels, p.channel) for p in (part, live)}
-        return len(shapes) > 1
+            await self._break(part, reason_of(error), worth_keeping=was_live)
 
     def _continues(self, part: AudioPart) -> bool:
-        return bool(self._stream_parts) and (part.codec == "pcm" or self._is_container)
+        return bool(self._stream_parts) and (part.codec == "pcm" or self._border.is_container)
 
     async def _sound(self, part: AudioPart | None) -> AsyncGenerator[Samples]:
         """Yield what comes out for a part, or for the end of the stream if it is None.
@@ -217,7 +232,7 @@ class TrackAudio:
                         yield samples
             except BadAudio as error:
                 await self._drop_stream()
-                if last_try or _reason(error) not in CRASHES:
+                if last_try or reason_of(error) not in CRASHES:
                     raise
             else:
                 return
@@ -258,7 +273,7 @@ class TrackAudio:
 
     async def _open(self, part: AudioPart) -> AudioStream:
         return await self._decoder.open(
-            codec="auto" if self._is_container else "pcm",
+            codec="auto" if self._border.is_container else "pcm",
             sample_rate=part.sample_rate,
             channels=part.channels,
             channel=part.channel,
@@ -277,7 +292,7 @@ class TrackAudio:
             # A stream without any sound fails with all its parts, another one with its last.
             unheard = [last] if self._stream_samples else list(self._stream_parts)
             for part in unheard:
-                await self._break(part, _reason(error), worth_keeping=True)
+                await self._break(part, reason_of(error), worth_keeping=True)
         await self._drop_stream()
         self._stream_parts = []
 

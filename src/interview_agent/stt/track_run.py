@@ -110,7 +110,8 @@ class TrackRun:
                     self._stand(position)
                 if taken.stable and not at_once:
                     done_seq = self.opened.timeline.last_seq_before(position.frames)
-                    yield self._step(keep, waiting, done_seq)
+                    until_s = self.opened.timeline.second_of(position.frames)
+                    yield self._step(keep, waiting, done_seq, until_s)
                     keep, waiting = position.segments, []
                     continue
                 windows += 1
@@ -118,7 +119,7 @@ class TrackRun:
                     yield self._sign_of_life()
         if self._track.closed:
             last = self._track.parts[-1].seq if self._track.parts else None
-            yield self._step(keep, waiting, last)
+            yield self._step(keep, waiting, last, self._heard_s)
         elif any(part.seq not in self._told for part in self.opened.audio.failed):
             yield self._sign_of_life()
 
@@ -131,18 +132,20 @@ class TrackRun:
             seqs=tuple((first, last) for first, last in seqs),
         )
 
-    def _step(self, keep: int, segments: list[DraftSegment], done_seq: int | None) -> TrackProgress:
+    def _step(
+        self, keep: int, segments: list[DraftSegment], done_seq: int | None, until_s: float
+    ) -> TrackProgress:
         self._checkpoint = replace(self._checkpoint, standing=keep + len(segments))
         self._committed = self._checkpoint.to_json()
-        return self._progress(keep, segments, done_seq)
+        return self._progress(keep, segments, done_seq, until_s)
 
     def _sign_of_life(self) -> TrackProgress:
         """Return a step that changes nothing but tells of failed parts."""
         done_seq = self.opened.timeline.last_seq_before(self._checkpoint.position.frames)
-        return self._progress(self._checkpoint.standing, [], done_seq)
+        return self._progress(self._checkpoint.standing, [], done_seq, until_s=0.0)
 
     def _progress(
-        self, keep: int, segments: list[DraftSegment], done_seq: int | None
+        self, keep: int, segments: list[DraftSegment], done_seq: int | None, until_s: float
     ) -> TrackProgress:
         failed = [part for part in self.opened.audio.failed if part.seq not in self._told]
         self._told.update(part.seq for part in failed)
@@ -152,9 +155,14 @@ class TrackRun:
             segments=tuple(segments),
             checkpoint={**self._committed, "breaks": [asdict(item) for item in breaks]},
             done_seq=done_seq,
-            heard_s=max(self._heard, self.opened.timeline.heard) / SAMPLE_RATE,
+            heard_s=self._heard_s,
             failed=tuple(failed),
+            until_s=until_s,
         )
+
+    @property
+    def _heard_s(self) -> float:
+        return max(self._heard, self.opened.timeline.heard) / SAMPLE_RATE
 
     def _is_long(self, block: Block) -> bool:
         self._untold_samples += block.samples.size

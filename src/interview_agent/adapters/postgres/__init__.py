@@ -3,6 +3,7 @@
 from interview_agent.adapters.postgres.archive import PostgresArchive
 from interview_agent.adapters.postgres.database import Database, open_database
 from interview_agent.adapters.postgres.intake import PostgresIntake
+from interview_agent.adapters.postgres.live_records import PostgresLiveRecords
 from interview_agent.adapters.postgres.live_sessions import PostgresLiveSessions
 from interview_agent.adapters.postgres.migrations import check_schema, migrate
 from interview_agent.adapters.postgres.stage_records import PostgresStageRecords
@@ -12,6 +13,7 @@ __all__ = [
     "Database",
     "PostgresArchive",
     "PostgresIntake",
+    "PostgresLiveRecords",
     "PostgresLiveSessions",
     "PostgresStageRecords",
     "PostgresWorkStore",

@@ -15,11 +15,10 @@ from interview_agent.adapters.postgres.rows import (
     SEGMENT_COLUMNS,
     change_json,
     segment_of,
-    word_json,
 )
+from interview_agent.adapters.postgres.segment_rows import replace_segments
 from interview_agent.adapters.postgres.work import fence
 from interview_agent.domain.errors import NotFound
-from interview_agent.domain.revision import Revision, plan_revision
 from interview_agent.ports.stage_records import (
     EnhancedText,
     MeetingRecord,
@@ -62,7 +61,7 @@ class PostgresStageRecords:
     async def commit_progress(self, claim: Claim, progress: TrackProgress) -> int:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
-            changed = await self._store_segments(connection, claim, progress)
+            changed = await replace_segments(connection, claim, progress)
             language = next((each.language for each in progress.segments if each.language), None)
             await connection.execute(
                 "UPDATE tracks SET checkpoint = $3, heard_s = $4,"
@@ -285,87 +284,8 @@ class PostgresStageRecords:
                     claim.meeting_id,
                 )
             await connection.execute(
-                "UPDATE tracks SET checkpoint = NULL, speaker_hint = NULL WHERE meeting_id = $1",
+                "UPDATE tracks SET checkpoint = NULL, live_checkpoint = NULL, speaker_hint = NULL"
+                " WHERE meeting_id = $1",
                 claim.meeting_id,
             )
         return True
-
-    async def _store_segments(
-        self, connection: Connection, claim: Claim, progress: TrackProgress
-    ) -> int:
-        rows = await connection.fetch(
-            f"SELECT {SEGMENT_COLUMNS} FROM segments WHERE meeting_id = $1 AND track = $2"
-            " AND NOT retracted AND ordinal >= $3 ORDER BY ordinal",
-            claim.meeting_id,
-            claim.track,
-            progress.keep,
-        )
-        plan = plan_revision([segment_of(row) for row in rows], progress.segments)
-        changed = list(plan.retracted)
-        await connection.execute(
-            "UPDATE segments SET retracted = true, revision = revision + 1"
-            " WHERE meeting_id = $1 AND segment_id = ANY($2)",
-            claim.meeting_id,
-            changed,
-        )
-        for ordinal, revision in enumerate(plan.revisions, start=progress.keep):
-            segment_id = await self._store_segment(connection, claim, ordinal, revision)
-            if revision.changed:
-                changed.append(segment_id)
-        if changed:
-            # How a segment begins and ends is read from its neighbours as well.
-            await connection.execute(
-                "UPDATE segments SET enhanced_revision = 0 WHERE meeting_id = $1 AND track = $2"
-                " AND NOT retracted AND ordinal >= $3",
-                claim.meeting_id,
-                claim.track,
-                progress.keep - 1,
-            )
-        await log_changes(connection, claim.meeting_id, changed)
-        return len(changed)
-
-    @staticmethod
-    async def _store_segment(
-        connection: Connection, claim: Claim, ordinal: int, revision: Revision
-    ) -> str:
-        draft, segment_id = revision.draft, revision.segment_id
-        if segment_id is not None and not revision.changed:
-            await connection.execute(
-                "UPDATE segments SET ordinal = $3, first_seq = $4, last_seq = $5"
-                " WHERE meeting_id = $1 AND segment_id = $2",
-                claim.meeting_id,
-                segment_id,
-                ordinal,
-                draft.first_seq,
-                draft.last_seq,
-            )
-            return segment_id
-        if segment_id is None:
-            number = await connection.fetchval(
-                "UPDATE meetings SET segment_count = segment_count + 1 WHERE meeting_id = $1"
-                " RETURNING segment_count",
-                claim.meeting_id,
-            )
-            segment_id = f"seg_{number:06d}"
-        await connection.execute(
-            "INSERT INTO segments (meeting_id, segment_id, track, ordinal, start_s, end_s,"
-            " raw_text, text, words, confidence, language, first_seq, last_seq)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12)"
-            " ON CONFLICT (meeting_id, segment_id) DO UPDATE SET ordinal = $4, start_s = $5,"
-            " end_s = $6, raw_text = $7, text = $7, words = $8, changes = '[]',"
-            " confidence = $9, language = $10, first_seq = $11, last_seq = $12,"
-            " revision = segments.revision + 1",
-            claim.meeting_id,
-            segment_id,
-            claim.track,
-            ordinal,
-            round(draft.start_s, 3),
-            round(draft.end_s, 3),
-            draft.text,
-            [word_json(word) for word in draft.words],
-            draft.confidence,
-            draft.language,
-            draft.first_seq,
-            draft.last_seq,
-        )
-        return segment_id

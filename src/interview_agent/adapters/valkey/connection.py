@@ -27,6 +27,8 @@ def connect(url: str, *, timeout_s: float, text: bool = False) -> Redis:
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
         decode_responses=text,
+        # What others wrote may be no text at all.
+        encoding_errors="replace",
     )
 
 

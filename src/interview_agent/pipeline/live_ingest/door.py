@@ -124,10 +124,10 @@ class LiveIngest:
         )
         return await self._enter(caller, session, Listener(on_ack, on_trouble), trace_id=trace_id)
 
-    async def run(self) -> None:
+    async def run(self, *, every_s: float = _HOLD_EVERY_S) -> None:
         """Hold the meetings of all open sessions, for ever."""
         while True:
-            await asyncio.sleep(_HOLD_EVERY_S)
+            await asyncio.sleep(every_s)
             await self.hold([each for each in self._tracks.values() if not each.lost.is_set()])
 
     async def hold(self, tracks: Iterable[LiveTrack]) -> None:

@@ -79,16 +79,16 @@ class Connection:
             parting = Parted(WSCloseCode.INTERNAL_ERROR, "internal")
         if dialogue is not None:
             await self._say_farewell(dialogue, parting)
-        await self._close(parting)
         self._parts.probes.metrics.count(SOCKET_CLOSES, code=parting.code_label)
         _log.info(
-            "socket_closed",
+            "socket_ended",
             code=parting.code,
             reason=parting.reason,
             subject=self._caller.subject,
             contour=self._caller.kind.value,
             open_s=round(self._clock() - started_at, 1),
         )
+        await self._close(parting)
 
     async def _read(self, dialogue: Dialogue) -> NoReturn:
         while True:

@@ -1,0 +1,150 @@
+"""The sound of a track whose chunks come one by one, each played once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from interview_agent.domain.errors import BadAudio, NotFound, SttError
+from interview_agent.ports.audio import SAMPLE_RATE
+from interview_agent.stt.track_audio import CRASHES, StreamBorder, head_of, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from interview_agent.ports.audio import AudioDecoder, AudioStream, Samples
+    from interview_agent.ports.blob_store import BlobStore
+    from interview_agent.ports.transcriber import AudioPart
+
+_PCM_SAMPLE_BYTES = 2
+_REMEMBERED_SAMPLES = 60 * SAMPLE_RATE
+"""So far back it is known which chunk sounds where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place where decoding can begin: behind chunk `after_seq`, at that sample of the track."""
+
+    after_seq: int = -1
+    sample: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the place as a JSON object."""
+        return {"after_seq": self.after_seq, "sample": self.sample}
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    seq: int
+    sample: int
+    is_entry: bool
+
+
+class LiveAudio:
+    """Decodes chunks as they come, from `place` on.
+
+    A chunk that cannot be heard is passed over: the hearing of the whole recording judges it.
+    """
+
+    def __init__(self, blobs: BlobStore, decoder: AudioDecoder, place: Place) -> None:
+        self.last_seq = place.after_seq
+        """The last chunk that was played."""
+        self.samples = place.sample
+        """Samples of the track so far."""
+        self._blobs = blobs
+        self._decoder = decoder
+        self._border = StreamBorder()
+        self._stream: AudioStream | None = None
+        self._first: AudioPart | None = None
+        self._stream_bytes = 0
+        self._entry = place
+        self._marks: deque[_Mark] = deque()
+
+    async def play(self, part: AudioPart) -> AsyncGenerator[Samples]:
+        """Yield what can be heard now that `part` came.
+
+        Raises `StorageError`, and `SttError` when the decoder died: begin again at a `place`.
+        """
+        try:
+            async with aclosing(self._play(part)) as blocks:
+                async for samples in blocks:
+                    self.samples += samples.size
+                    yield samples
+        except BadAudio as error:
+            await self._drop()
+            if reason_of(error) in CRASHES:
+                raise SttError(details={"reason": reason_of(error)}) from error
+        self.last_seq = part.seq
+
+    async def _play(self, part: AudioPart) -> AsyncGenerator[Samples]:
+        try:
+            file = await self._blobs.open(part.blob_key)
+        except NotFound as error:
+            message = "The stored audio of this chunk is gone."
+            raise BadAudio(message) from error
+        with file:
+            head = await asyncio.to_thread(head_of, file)
+            begins = self._border.begins(part, head, self._first)
+            if begins:
+                async for samples in self._finish():
+                    yield samples
+                await self._begin(part, head)
+            self._mark(part, begins=begins)
+            if self._stream is None:
+                return
+            async for samples in self._stream.feed(file):
+                yield samples
+            self._stream_bytes += part.size_bytes
+
+    async def _begin(self, part: AudioPart, head: bytes) -> None:
+        self._border.pass_into(part, head)
+        self._first, self._stream_bytes = part, 0
+        self._stream = await self._decoder.open(
+            codec="auto" if self._border.is_container else "pcm",
+            sample_rate=part.sample_rate,
+            channels=part.channels,
+            channel=part.channel,
+        )
+
+    async def _finish(self) -> AsyncGenerator[Samples]:
+        if self._stream is not None:
+            async for samples in self._stream.finish():
+                yield samples
+        await self._drop()
+
+    async def _drop(self) -> None:
+        stream, self._stream, self._first = self._stream, None, None
+        if stream is not None:
+            await stream.aclose()
+
+    def _mark(self, part: AudioPart, *, begins: bool) -> None:
+        # Raw samples can be entered at every chunk that begins with a whole one, a container only
+        # at its beginning.
+        sample_bytes = _PCM_SAMPLE_BYTES * part.channels
+        whole = not self._border.is_container and self._stream_bytes % sample_bytes == 0
+        self._marks.append(_Mark(part.seq, self.samples, is_entry=begins or whole))
+
+    def place_before(self, sample: int) -> Place:
+        """Return the last place from which everything from `sample` on can be heard again."""
+        for mark in self._marks:
+            if mark.is_entry and mark.sample <= sample:
+                self._entry = Place(mark.seq - 1, mark.sample)
+        while len(self._marks) > 1 and self._marks[1].sample < sample - _REMEMBERED_SAMPLES:
+            self._marks.popleft()
+        return self._entry
+
+    def seq_at(self, track_s: float) -> int:
+        """Return the chunk that sounds at `track_s` seconds, the nearest one that is known."""
+        found = self._marks[0].seq if self._marks else max(self.last_seq, 0)
+        for mark in self._marks:
+            if mark.sample > track_s * SAMPLE_RATE:
+                break
+            found = mark.seq
+        return found
+
+    async def aclose(self) -> None:
+        """Let go of the stream."""
+        await self._drop()
