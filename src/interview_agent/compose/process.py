@@ -1,0 +1,109 @@
+"""A whole process: everything that its roles need, opened in order."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from interview_agent import __version__
+from interview_agent.adapters.postgres import PostgresArchive, PostgresWorkStore, migrate
+from interview_agent.compose.front import add_web
+from interview_agent.compose.servers import connect, find_addresses, open_backends
+from interview_agent.compose.stages import add_stages
+from interview_agent.domain.errors import StartupError
+from interview_agent.domain.roles import Role, stages_of, sweeps
+from interview_agent.metrics import BUILD, Metrics
+from interview_agent.runtime import upkeep
+from interview_agent.runtime.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from interview_agent.compose.servers import Backends
+    from interview_agent.settings import Settings
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncIterator[Service]:
+    """Start everything that the roles need, in order, and close it in the opposite order.
+
+    Raises `StartupError` with a sentence that says what to do.
+    """
+    _check_settings(settings)
+    loop = asyncio.get_running_loop()
+    stages = stages_of(roles)
+    service = Service(
+        settings,
+        roles,
+        Metrics("-".join(sorted(role.value for role in roles)), defer=loop.call_soon_threadsafe),
+    )
+    service.metrics.set(BUILD, 1, version=__version__)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        parts = await open_backends(service, stages, stack)
+        await add_stages(service, stages, parts, stack)
+        _add_upkeep(service, parts)
+        await add_web(service, parts, stack)
+        yield service
+
+
+async def migrate_database(settings: Settings) -> list[str]:
+    """Apply missing migrations to the configured or embedded database; return their names."""
+    async with AsyncExitStack() as stack:
+        service = Service(settings, frozenset(), Metrics("migrate"))
+        addresses = await find_addresses(service, stack)
+        return await migrate(await connect(settings, addresses.postgres_dsn, stack))
+
+
+def _check_settings(settings: Settings) -> None:
+    missing = [
+        name
+        for name, value in (
+            ("POSTGRES_DSN", settings.postgres_dsn),
+            ("REDIS_URL", settings.redis_url),
+        )
+        if settings.is_prod and value is None
+    ]
+    if missing:
+        message = f"in production {' and '.join(missing)} must be set: nothing is embedded there"
+        raise StartupError(message)
+    if settings.is_prod and settings.auth_mode == "none":
+        message = "AUTH_MODE=none is for development only (auth_none_in_prod)"
+        raise StartupError(message)
+    if settings.smtp_user and settings.smtp_security == "none":
+        message = "SMTP_SECURITY=none would send SMTP_PASS in clear; use starttls or tls"
+        raise StartupError(message)
+
+
+def _answers(ping: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[bool]]:
+    async def answers() -> bool:
+        await ping()
+        return True
+
+    return answers
+
+
+def _add_upkeep(service: Service, parts: Backends) -> None:
+    metrics, work = service.metrics, PostgresWorkStore(parts.database)
+    service.checks |= {
+        "database": _answers(parts.database.ping),
+        "redis": _answers(parts.wake.ping),
+        "storage": _answers(parts.blobs.check),
+    }
+    service.loops |= {
+        "loop_lag": partial(upkeep.measure_loop_lag, metrics),
+        "gauges": partial(
+            upkeep.refresh_gauges,
+            metrics,
+            work,
+            parts.blobs,
+            service.readiness,
+            storage_mode=service.settings.storage_mode,
+        ),
+    }
+    if sweeps(service.roles):
+        service.loops["orphans"] = partial(
+            upkeep.sweep_orphans, PostgresArchive(parts.database), parts.blobs
+        )
