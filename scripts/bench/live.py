@@ -3,6 +3,10 @@
 Recordings with known word times are spoken at real-time pace to a service of its own over its
 public socket, by one stream and by many; the baseline is LocalAgreement-2 over faster-whisper with
 windows padded to 30 s. The last line printed is one JSON object. Takes at most 25 minutes.
+
+Beside a recording `x.wav` may lie `x.json` with its language and word times in seconds,
+{"language": "en", "words": [["hello", 0.5, 0.9], ...]}, and `x.txt` with what is said. Where there
+are no times, a batch pass gives them; where there is no text either, its text is the reference.
 """
 
 from __future__ import annotations
@@ -12,15 +16,12 @@ import asyncio
 import contextlib
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from captions.baseline import BaselineError, PlainWhisper
 from captions.process_tree import machine_busy_s
@@ -31,6 +32,7 @@ from captions.recordings import (
     conversation,
     heard_in_batch,
     interview,
+    joined,
     load_folder,
     shortened,
 )
@@ -40,10 +42,10 @@ from captions.runs import (
     many_streams,
     most_sustained,
     one_stream,
-    start_meeting,
 )
 from captions.service import ServiceError, running_service
-from captions.stream import StreamRefused, open_stream
+from captions.soak import soak
+from captions.stream import StreamRefused
 from captions.summary import Findings, headline
 from interview_agent.adapters.whisper.model_files import find_model
 from interview_agent.domain.errors import StartupError
@@ -54,15 +56,14 @@ if TYPE_CHECKING:
 LONGEST_RUN_S = 25 * 60.0
 AUDIO_A_LANGUAGE_S = 120.0
 CONVERSATION_S = 75.0
-QUICK_AUDIO_S = 20.0
-QUICK_CONVERSATION_S = 40.0
+QUICK_AUDIO_S = 25.0
+QUICK_CONVERSATION_S = 35.0
 SERVICE_S = 15.0
 """To start and stop the service."""
 TAIL_S = 15.0
 """For the last words, the finish and the waiting between."""
 BATCH_PART = 0.3
 """Of the length of a recording, for a batch pass."""
-SOAK_WARM_UP_S = 120.0
 
 
 @dataclass
@@ -119,7 +120,7 @@ class Bench:
         language, chosen = self.options.language, self.options.audio
         recordings, spoken_s = [], dict[str | None, float]()
         most_s = QUICK_AUDIO_S if self.options.quick else AUDIO_A_LANGUAGE_S
-        for recording in load_folder(chosen or AUDIO, language):
+        for recording in joined(load_folder(chosen or AUDIO, language)):
             free_s = most_s - spoken_s.get(recording.language, 0.0)
             if free_s < min(recording.seconds, QUICK_AUDIO_S / 2):
                 self.say(f"{recording.name} is left out: there is enough in its language")
@@ -188,7 +189,11 @@ class Bench:
         batch = await plain.batch(recording)
         self.findings.batches[recording.name] = batch
         named = replace(recording, language=recording.language or batch.language)
-        return heard_in_batch(named, batch.words)
+        known = heard_in_batch(named, batch.words)
+        if not known.words:
+            message = f"nothing is said in {recording.name}"
+            raise ValueError(message)
+        return known
 
     async def _run_baseline(self, recordings: list[Recording]) -> None:
         for recording in recordings:
@@ -232,46 +237,15 @@ class Bench:
             self.options.streams, int(alone), is_sustained, may_go_on
         )
 
+    async def soak(self) -> None:
+        """Speak for a long time and print how the memory grew."""
+        recording = load_folder(self.options.audio or AUDIO, self.options.language)[0]
+        async with running_service(self.folder, self.model, self.options.threads) as service:
+            print(json.dumps(await soak(service, recording, self.options.soak * 60, self.say)))
+
     @property
     def _plain(self) -> PlainWhisper:
         return PlainWhisper(self.folder, self.model, self.options.threads)
-
-    async def soak(self) -> None:
-        """Speak to one stream for a long time and print how the memory grows."""
-        recording = load_folder(self.options.audio or AUDIO, self.options.language)[0]
-        lasts_s = 60 * self.options.soak
-        count = int(np.ceil(lasts_s / recording.seconds))
-        samples = np.tile(recording.samples, count)[: int(lasts_s * 16_000)]
-        async with running_service(self.folder, self.model, self.options.threads) as service:
-            meeting_id = await start_meeting(service, recording.language)
-            async with (
-                open_stream(service.http, service.address, meeting_id, "main") as stream,
-                asyncio.TaskGroup() as tasks,
-            ):
-                await stream.start(recording.language)
-                begin_s = time.monotonic()
-                speaking = tasks.create_task(stream.speak(samples, begin_s))
-                while not speaking.done():
-                    await asyncio.wait([speaking], timeout=60)
-                    now = service.usage.samples[-1]
-                    self.say(
-                        f"{(now.at_s - begin_s) / 60:6.1f} min  {now.memory_mb:7.1f} MB  "
-                        f"{now.cpu_s:8.1f} CPU s  {len(stream.log.captions)} captions"
-                    )
-            steady = [s for s in service.usage.samples if s.at_s > begin_s + SOAK_WARM_UP_S]
-            steady = steady or service.usage.samples
-            slope = statistics.linear_regression(
-                [(each.at_s - begin_s) / 60 for each in steady], [each.memory_mb for each in steady]
-            ).slope
-        found = {
-            "soak_min": self.options.soak,
-            "rss_first_mb": round(steady[0].memory_mb, 1),
-            "rss_last_mb": round(steady[-1].memory_mb, 1),
-            "rss_peak_mb": round(service.usage.peak_mb(), 1),
-            "rss_slope_mb_per_min": round(slope, 3),
-            "errors": stream.log.errors,
-        }
-        print(json.dumps(found))
 
 
 def options_of(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -29,6 +29,9 @@ PAUSE_S = 0.3
 TURN_S = 4.0
 """The shortest turn of a conversation that is made of a recording."""
 EDGE_S = 0.1
+SHORT_S = 20.0
+"""Recordings below this are joined, with `JOINT_S` of silence between them."""
+JOINT_S = 0.7
 
 Samples: TypeAlias = npt.NDArray[np.int16]
 """Mono, 16 kHz."""
@@ -108,18 +111,45 @@ def interview() -> Conversation:
     return Conversation("interview_en", tuple(tracks))
 
 
+def joined(recordings: Sequence[Recording]) -> list[Recording]:
+    """Put short recordings of one language together, so that each is worth a stream."""
+    groups: dict[tuple[object, ...], list[Recording]] = {}
+    for one in recordings:
+        is_alone = one.seconds >= SHORT_S or one.language is None
+        alike = (one.language, bool(one.words), bool(one.text))
+        groups.setdefault((one.name,) if is_alone else alike, []).append(one)
+    return [group[0] if len(group) == 1 else _join(group) for group in groups.values()]
+
+
+def _join(group: Sequence[Recording]) -> Recording:
+    silence = np.zeros(int(JOINT_S * SAMPLE_RATE), np.int16)
+    parts: list[Samples] = []
+    words: list[TimedWord] = []
+    text: list[str] = []
+    at_s = 0.0
+    for one in group:
+        parts += [one.samples, silence]
+        words += [word.shifted(at_s) for word in one.words]
+        text += one.text
+        at_s += one.seconds + JOINT_S
+    name = f"{group[0].name}+{len(group) - 1}"
+    samples = np.concatenate(parts)
+    return Recording(name, group[0].language, samples, tuple(words), tuple(text), note="joined; ")
+
+
 def heard_in_batch(recording: Recording, batch: Sequence[TimedWord]) -> Recording:
     """Return the recording with what it lacks taken from a batch pass, and a note that says so."""
     if recording.words:
         found = Reference(recording.words).find(batch)
         return replace(recording, batch_share=len(found) / len(recording.words))
     if recording.text:
-        return replace(recording, words=tuple(batch), note="word times aligned by the batch pass")
+        note = "aligned: word times are those of the batch pass"
+        return replace(recording, words=tuple(batch), note=recording.note + note)
     return replace(
         recording,
         words=tuple(batch),
         text=tuple(texts(batch)),
-        note="aligned: word times and reference text are those of the batch pass",
+        note=recording.note + "aligned: word times and reference text are those of the batch pass",
     )
 
 

@@ -78,9 +78,11 @@ def report(findings: Findings, headline: dict[str, Any]) -> str:
         ]
     single = findings.single_thread_baseline
     if single is not None:
+        same = next(one for one in findings.ones if one.recording.name == single.recording.name)
+        ratio = same.cpu_per_audio_s / single.cpu_per_audio_s
         lines.append(
-            f"      baseline of {single.recording.name} on one thread: "
-            f"CPU {single.cpu_per_audio_s:.3f}"
+            f"  {single.recording.name}: baseline on one thread CPU {single.cpu_per_audio_s:.3f}, "
+            f"ours / that {ratio:.3f}"
         )
     if findings.many:
         lines += ["", "Many streams, conversations", _MANY_TITLES]

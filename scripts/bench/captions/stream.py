@@ -24,8 +24,8 @@ FRAME_S = 0.1
 FRAME_BYTES = int(FRAME_S * SAMPLE_RATE) * 2
 SILENT_FRAME = bytes(FRAME_BYTES)
 ANSWER_TIMEOUT_S = 20.0
-QUIET_S = 2.0
-"""Live text is complete when nothing is pending and nothing was committed for so long."""
+QUIET_S = 4.0
+"""Live text is complete when no word is pending and no caption has come for so long."""
 LONGEST_TAIL_S = 20.0
 
 
@@ -66,8 +66,8 @@ class Log:
             self._pending[segment_id] = len(words) - int(message.get("committed", 0))
 
     def is_settled(self, now_s: float) -> bool:
-        """Whether every word that was shown stands, and has stood for a while."""
-        quiet_since_s = self.last_commit_s or 0.0
+        """Whether every word that was shown stands, and nothing has come for a while."""
+        quiet_since_s = self.captions[-1][0] if self.captions else 0.0
         return not any(self._pending.values()) and now_s - quiet_since_s >= QUIET_S
 
     def since(self, start_s: float) -> list[Caption]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import wave
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from captions.recordings import (
     conversation,
     heard_in_batch,
     interview,
+    joined,
     load_folder,
     rotated,
     shortened,
@@ -74,6 +76,20 @@ def test_a_folder_without_a_fitting_recording_is_refused(tmp_path: Path) -> None
     (tmp_path / "x.json").write_text('{"language": "en", "words": []}', encoding="utf-8")
     with pytest.raises(ValueError, match="in ru"):
         load_folder(tmp_path, "ru")
+
+
+def test_short_recordings_of_one_kind_are_joined_and_their_words_moved() -> None:
+    russian = replace(spoken(5, "ru"), language="ru")
+    unknown = replace(spoken(5, "any"), language=None)
+    wordless = replace(spoken(5, "text"), words=())
+    every = [spoken(5, "a"), spoken(40, "long"), russian, spoken(5, "b"), unknown, wordless]
+    whole, *others = joined(every)
+    assert [each.name for each in others] == ["long", "ru", "any", "text"]
+    assert whole.name == "a+1"
+    assert texts(whole.words) == list(whole.text) == [f"w{at}" for at in range(5)] * 2
+    for word in whole.words:
+        middle = int((word.start_s + word.end_s) / 2 * SAMPLE_RATE)
+        assert whole.samples[middle] == int(word.text[1:]) + 1
 
 
 def test_a_batch_pass_gives_only_what_is_missing_and_says_so() -> None:
