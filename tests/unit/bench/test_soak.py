@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from captions.process_tree import Usage
 from captions.soak import slope_mb_per_min
 
