@@ -35,6 +35,7 @@ from captions.recordings import (
     joined,
     load_folder,
     shortened,
+    within,
 )
 from captions.report import report
 from captions.runs import (
@@ -117,18 +118,13 @@ class Bench:
 
     def _choose(self) -> tuple[list[Recording], list[Conversation]]:
         """Return what one stream speaks, and the conversations of many that batch has to hear."""
-        language, chosen = self.options.language, self.options.audio
-        recordings, spoken_s = [], dict[str | None, float]()
+        language, folder = self.options.language, self.options.audio
         most_s = QUICK_AUDIO_S if self.options.quick else AUDIO_A_LANGUAGE_S
-        for recording in joined(load_folder(chosen or AUDIO, language)):
-            free_s = most_s - spoken_s.get(recording.language, 0.0)
-            if free_s < min(recording.seconds, QUICK_AUDIO_S / 2):
-                self.say(f"{recording.name} is left out: there is enough in its language")
-                continue
-            recordings.append(shortened(recording, free_s))
-            spoken_s[recording.language] = most_s - free_s + recordings[-1].seconds
-        with_interview = chosen is None and language in (None, "en")
-        return recordings, [interview()] if with_interview else []
+        recordings, left_out = within(load_folder(folder or AUDIO, language), most_s)
+        if left_out:
+            self.say(f"left out, since there is enough in their language: {', '.join(left_out)}")
+        with_interview = folder is None and language in (None, "en")
+        return joined(recordings), [interview()] if with_interview else []
 
     def _print_plan(self, recordings: list[Recording], conversations: list[Conversation]) -> None:
         audio_s = sum(recording.seconds for recording in recordings)

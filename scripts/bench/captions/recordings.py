@@ -111,6 +111,22 @@ def interview() -> Conversation:
     return Conversation("interview_en", tuple(tracks))
 
 
+def within(recordings: Sequence[Recording], most_s: float) -> tuple[list[Recording], list[str]]:
+    """Return at most `most_s` seconds of each language, and the names of what is left out.
+
+    A long recording is cut to fit, a short one is taken whole or not at all.
+    """
+    taken: list[Recording] = []
+    left_out = []
+    for one in recordings:
+        free_s = most_s - sum(each.seconds for each in taken if each.language == one.language)
+        if free_s >= min(one.seconds, SHORT_S):
+            taken.append(shortened(one, free_s))
+        else:
+            left_out.append(one.name)
+    return taken, left_out
+
+
 def joined(recordings: Sequence[Recording]) -> list[Recording]:
     """Put short recordings of one language together, so that each is worth a stream."""
     groups: dict[tuple[object, ...], list[Recording]] = {}

@@ -87,7 +87,7 @@ def report(findings: Findings, headline: dict[str, Any]) -> str:
     if findings.many:
         lines += ["", "Many streams, conversations", _MANY_TITLES]
         lines += [_many_row(run) for run in findings.many]
-    lines += ["", "Targets"]
+    lines += ["", _memory_row(headline), "", "Targets"]
     lines += [target.line() for target in targets(headline, languages)]
     return "\n".join(lines)
 
@@ -124,6 +124,14 @@ def _ratio_row(each: LanguageFigures) -> str:
     return (
         f"      ours / baseline: CPU {each.cpu_ratio_to_baseline:.3f}, "
         f"with the finish {both / each.baseline_cpu_per_audio_s:.3f}"
+    )
+
+
+def _memory_row(headline: dict[str, Any]) -> str:
+    return (
+        f"Memory, pages that processes share counted once: one stream "
+        f"{headline['rss_peak_one_stream_mb']:.0f} MB, peak with finishes and the first number of "
+        f"streams {headline['rss_peak_mb']:.0f} MB"
     )
 
 

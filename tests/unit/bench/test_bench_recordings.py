@@ -22,6 +22,7 @@ from captions.recordings import (
     load_folder,
     rotated,
     shortened,
+    within,
 )
 from captions.words import TimedWord, texts
 
@@ -90,6 +91,16 @@ def test_short_recordings_of_one_kind_are_joined_and_their_words_moved() -> None
     for word in whole.words:
         middle = int((word.start_s + word.end_s) / 2 * SAMPLE_RATE)
         assert whole.samples[middle] == int(word.text[1:]) + 1
+
+
+def test_of_each_language_so_much_is_taken_short_recordings_whole_or_not_at_all() -> None:
+    russian = replace(spoken(30, "ru"), language="ru")
+    every = [spoken(19, "a"), spoken(5, "d"), spoken(40, "b"), russian, spoken(19, "c")]
+    taken, left_out = within(every, 50.0)
+    assert [each.name for each in taken] == ["a", "d", "b", "ru"]
+    assert [each.seconds for each in taken[:2]] == [19.0, 5.0]
+    assert 20.0 < taken[2].seconds <= 26.0
+    assert left_out == ["c"]
 
 
 def test_a_batch_pass_gives_only_what_is_missing_and_says_so() -> None:
