@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.transcript import Word
 from interview_agent.ports.audio import SAMPLE_RATE
-from interview_agent.stt.captioner import (
-    DEFAULT_POLICY,
-    Captioner,
-    CaptionPolicy,
-    CaptionState,
-    CaptionStep,
-    HeardWord,
-)
+from interview_agent.stt.caption_state import CaptionState, HeardWord
+from interview_agent.stt.captioner import DEFAULT_POLICY, Captioner, CaptionPolicy, CaptionStep
 from interview_agent.stt.live_audio import LiveAudio, Place
 from interview_agent.stt.segmenter import MAX_GAP_S, ends_sentence, segments_of
 from interview_agent.stt.sound_watch import SoundWatch
@@ -88,8 +82,8 @@ class LiveCaptions:
 
     @property
     def language(self) -> str | None:
-        """The language that is written, None while it is unknown."""
-        return self._captioner.state.language
+        """The language that is written, as far as it is known."""
+        return self._captioner.language
 
     async def hear(self, part: AudioPart) -> None:
         """Add the next chunk. Raises `SttError`, `StorageError`."""
