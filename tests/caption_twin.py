@@ -135,7 +135,7 @@ class CaptionTwin(CaptionModel):
             if word is None:
                 break
             words.append(self._in_window(word, start_s, end_s))
-        probability = 0.9 if window.detect else None
+        probability = 0.9 if window.detect or window.language is None else None
         return CaptionResult(tuple(words), self.language, probability, plausible=True)
 
     def _word(self, number: int, end_s: float, window: CaptionWindow) -> CaptionWord | None:
