@@ -130,6 +130,11 @@ class Captioner:
         return (self._at - self._voiced_to) / SAMPLE_RATE
 
     @property
+    def listened_s(self) -> float:
+        """Second of the track up to which steps were taken."""
+        return self._at / SAMPLE_RATE
+
+    @property
     def waiting_s(self) -> float:
         """Seconds of sound that no step was taken for yet."""
         return len(self._voice) * VOICE_SAMPLES / SAMPLE_RATE
