@@ -42,6 +42,7 @@ class BaselineStream:
     threads: int
     delays: Delays
     committed: list[TimedWord]
+    hearings: int
     cpu_s: float
 
     @property
@@ -73,6 +74,7 @@ class PlainWhisper:
             threads=threads,
             delays=measure(recording.words, captions),
             committed=committed_words(captions),
+            hearings=len(heard["captions"]) - 1,
             cpu_s=float(heard["cpu_s"]),
         )
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 WER_DELTA_POINTS = {"en": 1.5, "ru": 2.0}
 OTHER_WER_DELTA_POINTS = 2.0
 STREAMS = 8
+QUIET_CORES = 0.15
+"""More than this used by others makes the figures of a part doubtful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,9 @@ def report(findings: Findings, headline: dict[str, Any]) -> str:
         lines += [_many_row(run) for run in findings.many]
     lines += ["", _memory_row(headline), "", "Targets"]
     lines += [target.line() for target in targets(headline, languages)]
+    busy = [f"{name} ({n:.2f})" for name, n in findings.others_cores.items() if n > QUIET_CORES]
+    if busy:
+        lines += ["", f"NOT QUIET, others used the cores during: {', '.join(busy)}"]
     return "\n".join(lines)
 
 
@@ -123,7 +128,8 @@ def _ratio_row(each: LanguageFigures) -> str:
     both = each.cpu_per_audio_s + each.finish_cpu_per_audio_s
     return (
         f"      ours / baseline: CPU {each.cpu_ratio_to_baseline:.3f}, "
-        f"with the finish {both / each.baseline_cpu_per_audio_s:.3f}"
+        f"with the finish {both / each.baseline_cpu_per_audio_s:.3f}; "
+        f"the baseline heard every {each.baseline_period_s:.1f} s"
     )
 
 

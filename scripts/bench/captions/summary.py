@@ -29,6 +29,8 @@ class Findings:
     ones: list[OneStream] = field(default_factory=list)
     many: list[ManyStreams] = field(default_factory=list)
     streams_sustained: int = 0
+    others_cores: dict[str, float] = field(default_factory=dict)
+    """Cores that processes which are not ours kept busy, by the part of the run."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class LanguageFigures:
     cpu_per_audio_s: float
     finish_cpu_per_audio_s: float
     baseline_cpu_per_audio_s: float
+    baseline_period_s: float
     wer_committed: float
     wer_final: float
     wer_batch: float
@@ -113,6 +116,7 @@ def _figures(language: str, findings: Findings) -> LanguageFigures:
         cpu_per_audio_s=sum(one.live_cpu_s for one in ones) / audio_s,
         finish_cpu_per_audio_s=sum(one.finish_cpu_s for one in ones) / audio_s,
         baseline_cpu_per_audio_s=sum(each.cpu_s for each in baselines) / audio_s,
+        baseline_period_s=audio_s / sum(each.hearings for each in baselines),
         wer_committed=_wer((one.recording, one.committed) for one in ones),
         wer_final=_wer((one.recording, one.final) for one in ones),
         wer_batch=_wer(batches),
@@ -155,6 +159,7 @@ def headline(findings: Findings) -> dict[str, Any]:
         "rss_peak_one_stream_mb": one_peak_mb,
         "cpu_finish_per_audio_s": worst(lambda each: each.finish_cpu_per_audio_s),
         "baseline_cpu_per_audio_s": worst(lambda each: each.baseline_cpu_per_audio_s),
+        "others_cores_max": max(findings.others_cores.values(), default=None),
         "many": [_many(run) for run in findings.many],
         "languages": {each.language: _language(each) for each in languages},
     }
@@ -206,6 +211,8 @@ def _language(figures: LanguageFigures) -> dict[str, Any]:
         "wer_delta_points": figures.wer_delta_points,
         "wer_final_delta_points": figures.wer_final_delta_points,
         "wer_batch": figures.wer_batch,
+        "baseline_cpu_per_audio_s": figures.baseline_cpu_per_audio_s,
+        "baseline_period_s": figures.baseline_period_s,
         "baseline_committed_median_s": figures.baseline.committed_median_s,
         "baseline_committed_p95_s": figures.baseline.committed_p95_s,
         "baseline_wer": figures.wer_baseline,

@@ -42,7 +42,9 @@ def add(findings: Findings, language: str, *, cpu_s: float, live: str, final: st
     recording = Recording(language, language, samples, said, ("a", "b", "c", "d"))
     delays = Delays(4, {0: 0.5, 1: 1.0}, {0: 1.0, 1: 2.0})
     findings.batches[language] = Batch(words("a b c x"), language, 1.0)
-    findings.baselines.append(BaselineStream(recording, 2, delays, list(said), cpu_s=10.0))
+    findings.baselines.append(
+        BaselineStream(recording, 2, delays, list(said), hearings=8, cpu_s=10.0)
+    )
     findings.ones.append(
         OneStream(
             recording=recording,
@@ -103,6 +105,17 @@ def test_a_language_without_a_commit_has_no_delay_and_meets_no_target(findings: 
         "words first shown, median, s, one stream",
         "words committed, median, s, one stream",
     ]
+
+
+def test_a_part_during_which_others_used_the_cores_is_named(findings: Findings) -> None:
+    findings.others_cores = {"batch": 0.1, "8 streams": 0.9}
+    text = report(findings, headline(findings))
+    assert text.splitlines()[-1].endswith("during: 8 streams (0.90)")
+    assert headline(findings)["others_cores_max"] == 0.9
+
+
+def test_the_report_says_how_often_the_baseline_heard(findings: Findings) -> None:
+    assert "the baseline heard every 1.2 s" in report(findings, headline(findings))
 
 
 def test_a_target_includes_its_bound() -> None:
