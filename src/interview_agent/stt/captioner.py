@@ -61,6 +61,10 @@ _CUT_MARGIN_S = 0.1
 """Sound kept before the first word of the context: its time is good to a tenth of a second."""
 _FRESH_S = 0.3
 """No hypothesis is made when the voice has been silent for so long: the pause will make one."""
+_HEARD_OUT_S = 0.15
+"""A hypothesis that has heard so much of the silence behind the voice is the last one."""
+_MISSED_S = 0.4
+"""So much voice is a word at least."""
 _LANGUAGE_CHECKS = 6
 _SURE_OF_LANGUAGE = 0.6
 _LANGUAGE_WINDOW_S = 2.5
@@ -109,6 +113,7 @@ class Captioner:
         self._voiced = 0
         self._decoded_to = self._at
         self._before: tuple[HeardWord, ...] = ()
+        self._hypothesis_to = self._began = self._at
         self._checks_left = _LANGUAGE_CHECKS
         self.language_probability: float | None = None
         """What the last window told of the language, see `CaptionResult`."""
@@ -205,6 +210,7 @@ class Captioner:
         state = self._state
         self._speaking, self._voiced, self._before = True, VOICE_SAMPLES, ()
         lead = int(self._policy.lead_s * SAMPLE_RATE)
+        self._began = max(begin - lead, self._sound.start)
         if state.start is None or self.silent_s > self._policy.join_s:
             self._forget_context()
             start = max(begin - lead, self._sound.start)
@@ -273,6 +279,8 @@ class Captioner:
         """Make a hypothesis, and let stand what may; a full window is cut whatever it brings."""
         end = self._at
         result, words = await self._recognise(end, final=full)
+        if self._missed(words):
+            self._drop_context()
         if not result.plausible:
             if not full:
                 return None
@@ -283,7 +291,7 @@ class Captioner:
         if full and self._start_after(words[:count]) < self._half(end):
             count = len(words)
         stands, rest = tuple(words[:count]), tuple(words[count:])
-        self._before = rest
+        self._before, self._hypothesis_to = rest, end
         if stands or full:
             self._cut(stands, end, whole=full and not rest)
         return CaptionStep(stands, rest, pauses=False)
@@ -332,12 +340,35 @@ class Captioner:
         )
         self._sound.drop_before(self._state.start or 0)
 
+    def _missed(self, words: Sequence[HeardWord]) -> bool:
+        """Say whether somebody has spoken since the context, and nothing was made of it.
+
+        Words forced before a pause may make the recogniser believe that all is said.
+        """
+        return not words and bool(self._state.context) and self._voiced >= _MISSED_S * SAMPLE_RATE
+
+    def _drop_context(self) -> None:
+        """Begin the window where the present speech began."""
+        self._state = replace(
+            self._state,
+            start=max(self._began, self._state.start or 0),
+            context=(),
+            prompt=self._prompt_after(self._state.context),
+        )
+
     async def _end(self) -> CaptionStep:
         """Let all words of the window stand: the speech pauses."""
         trail = int(self._policy.trail_s * SAMPLE_RATE)
         end = min(self._voiced_to + trail, self._sound.end)
-        result, words = await self._recognise(end, final=True)
-        stands = tuple(words) if result.plausible else self._before
+        if self._hypothesis_to >= self._voiced_to + int(_HEARD_OUT_S * SAMPLE_RATE):
+            # The last hypothesis has heard all there was.
+            stands = self._before
+        else:
+            result, words = await self._recognise(end, final=True)
+            if self._missed(words):
+                self._drop_context()
+                result, words = await self._recognise(end, final=True)
+            stands = tuple(words) if result.plausible else self._before
         self._speaking, self._before = False, ()
         if stands:
             self._cut(stands, end)
