@@ -80,6 +80,7 @@ class CaptionTwin(CaptionModel):
 
     said: Sequence[Said]
     language: str = "en"
+    language_probability: float = 0.9
     runs_away: Callable[[CaptionWindow], bool] = lambda _window: False
     misheard: frozenset[int] = frozenset()
     commas: frozenset[int] = frozenset()
@@ -138,8 +139,9 @@ class CaptionTwin(CaptionModel):
             if word is None:
                 break
             words.append(self._in_window(word, start_s, end_s))
-        probability = 0.9 if window.detect or window.language is None else None
-        return CaptionResult(tuple(words), self.language, probability, plausible=True)
+        told = window.detect or window.language is None
+        sureness = self.language_probability if told else None
+        return CaptionResult(tuple(words), self.language, sureness, plausible=True)
 
     def _word(self, number: int, end_s: float, window: CaptionWindow) -> CaptionWord | None:
         said = self.said[number]

@@ -341,6 +341,12 @@ async def test_a_language_that_nobody_named_is_told_from_enough_sound() -> None:
     assert all(size < 2.5 for size in sizes[: told_at - 1])
 
 
+async def test_a_language_that_is_told_unsurely_is_looked_for_again() -> None:
+    twin = CaptionTwin(TALK, language="ru", language_probability=0.4)
+    await listen(twin, language=None)
+    assert {window.language for window in twin.windows} == {None}
+
+
 async def test_a_language_that_was_named_is_kept() -> None:
     twin = CaptionTwin(TALK, language="en")
     captioner = Captioner(twin, CaptionState(language="ru"), language="en")
