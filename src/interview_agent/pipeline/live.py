@@ -44,7 +44,7 @@ class LiveTimes:
     `stall_s`. The track is let go after `idle_s`, one that brought nothing at all after `stall_s`.
     """
 
-    poll_s: float = 0.2
+    poll_s: float = 0.3
     stall_s: float = 2.0
     idle_s: float = 10.0
 

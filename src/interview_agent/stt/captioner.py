@@ -41,7 +41,7 @@ class CaptionPolicy:
     `settled_s` behind the end, if the recogniser gives it `settled_probability`.
     """
 
-    period_s: float = 1.2
+    period_s: float = 1.5
     first_s: float = 1.0
     voice: float = 0.5
     quiet: float = 0.35
@@ -50,9 +50,9 @@ class CaptionPolicy:
     lead_s: float = 0.3
     trail_s: float = 0.3
     max_window_s: float = 12.0
-    context_words: int = 3
-    settled_s: float = 1.0
-    settled_probability: float = 0.7
+    context_words: int = 1
+    settled_s: float = 0.8
+    settled_probability: float = 0.6
     max_prompt_tokens: int = 72
 
 
