@@ -110,7 +110,7 @@ class Captioner:
         self._searched = self._at = self._first = self._sound.end
         self._speaking = False
         self._voiced_to = self._at
-        self._voiced = 0
+        self._voiced = self._new_voice = 0
         self._decoded_to = self._at
         self._before: tuple[HeardWord, ...] = ()
         self._hypothesis_to = self._began = self._at
@@ -200,6 +200,7 @@ class Captioner:
             if probability >= policy.quiet:
                 self._voiced_to = self._at
                 self._voiced += VOICE_SAMPLES
+                self._new_voice += VOICE_SAMPLES * (begin >= self._context_end)
         elif probability >= policy.voice:
             self._begin(begin)
         elif self.silent_s > policy.join_s:
@@ -209,6 +210,7 @@ class Captioner:
     def _begin(self, begin: int) -> None:
         state = self._state
         self._speaking, self._voiced, self._before = True, VOICE_SAMPLES, ()
+        self._new_voice = 0
         lead = int(self._policy.lead_s * SAMPLE_RATE)
         self._began = max(begin - lead, self._sound.start)
         if state.start is None or self.silent_s > self._policy.join_s:
@@ -279,12 +281,12 @@ class Captioner:
         """Make a hypothesis, and let stand what may; a full window is cut whatever it brings."""
         end = self._at
         result, words = await self._recognise(end, final=full)
-        if self._missed(words):
-            self._drop_context()
         if not result.plausible:
             if not full:
                 return None
             words = list(self._before)
+        elif self._missed(words):
+            self._drop_context()
         count = self._standing(words, end)
         if full and self._start_after(words[:count]) < self._half(end):
             count = self._settled(words, end, 0.0)
@@ -338,20 +340,27 @@ class Captioner:
             context=context,
             prompt=self._prompt_after(recent[: len(recent) - len(context)]),
         )
+        self._new_voice = 0
         self._sound.drop_before(self._state.start or 0)
+
+    @property
+    def _context_end(self) -> int:
+        context = self._state.context
+        return int(context[-1].end_s * SAMPLE_RATE) if context else 0
 
     def _missed(self, words: Sequence[HeardWord]) -> bool:
         """Say whether somebody has spoken since the context, and nothing was made of it.
 
         Words forced before a pause may make the recogniser believe that all is said.
         """
-        return not words and bool(self._state.context) and self._voiced >= _MISSED_S * SAMPLE_RATE
+        spoken = self._new_voice >= _MISSED_S * SAMPLE_RATE
+        return not words and bool(self._state.context) and spoken
 
     def _drop_context(self) -> None:
-        """Begin the window where the present speech began."""
+        """Begin the window where the present speech began, behind the words that stand."""
         self._state = replace(
             self._state,
-            start=max(self._began, self._state.start or 0),
+            start=max(self._began, self._context_end),
             context=(),
             prompt=self._prompt_after(self._state.context),
         )
@@ -365,7 +374,7 @@ class Captioner:
             stands = self._before
         else:
             result, words = await self._recognise(end, final=True)
-            if self._missed(words):
+            if result.plausible and self._missed(words):
                 self._drop_context()
                 result, words = await self._recognise(end, final=True)
             stands = tuple(words) if result.plausible else self._before

@@ -286,6 +286,42 @@ async def test_a_partial_that_runs_away_changes_nothing() -> None:
     check(await listen(twin), TALK)
 
 
+class Swallowing(CaptionTwin):
+    """Takes all as said once the words that it is told to begin with were said before a pause."""
+
+    async def caption(self, window: CaptionWindow) -> CaptionResult:
+        result = await super().caption(window)
+        known = [word for word in result.words if set(word.tokens) <= set(window.prefix)]
+        following = result.words[len(known) :]
+        swallowed = known and following and following[0].start_s - known[-1].end_s > 0.5
+        return replace(result, words=tuple(known)) if swallowed else result
+
+
+async def test_speech_that_a_context_before_a_pause_swallows_is_heard_without_it() -> None:
+    said = script((0.5, 6), (1.0, 6), (1.2, 4), (0.9, 2))
+    check(await listen(Swallowing(said)), said)
+
+
+class Forgetful(CaptionTwin):
+    """Hears nothing new at a pause."""
+
+    async def caption(self, window: CaptionWindow) -> CaptionResult:
+        result = await super().caption(window)
+        known = [word for word in result.words if set(word.tokens) <= set(window.prefix)]
+        return replace(result, words=tuple(known)) if window.final else result
+
+
+async def test_words_that_stand_are_not_doubled_when_those_behind_them_vanish() -> None:
+    said = script((0.5, 12), (0.9, 9))
+    told = await listen(Forgetful(said))
+    assert len(set(told.text)) == len(told.text)
+    assert [text for text in told.text if text not in texts(said)] == []
+    state = told.states[-2][1]
+    heir = await listen(Forgetful(said), state=state)
+    known = told.text[: told.states[-2][0]]
+    assert not set(heir.text) & set(known)
+
+
 async def test_an_hour_of_silence_leaves_memory_flat() -> None:
     captioner = Captioner(CaptionTwin(()), CaptionState(), language="en")
     held = []
