@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 GROUPS = {
     "app_env": "The process",
     "api_host": "HTTP and access",
+    "oidc_issuer_url": "Tokens (`AUTH_MODE=jwt`)",
+    "cors_allowed_origins": "Pages and sockets",
     "postgres_dsn": "PostgreSQL and Redis",
     "storage_mode": "Audio storage",
     "chunk_max_bytes": "Limits",
@@ -50,7 +52,8 @@ service runs on 127.0.0.1:8010 with a PostgreSQL and a Valkey of its own under `
   taken as they stand, without references. `.env.example` lists every setting.
 - `APP_ENV` set to exactly {relaxed} is development. Everything else is production:
   nothing is embedded, so `POSTGRES_DSN` and `REDIS_URL` must be set, `AUTH_MODE=none` is refused,
-  no key is made up, and `/metrics` of the API asks for a service key.
+  so are tokens by a shared secret, no key is made up, and `/metrics` of the API asks for a service
+  key.
 - A value that cannot be used stops the start; the message names the variable and never the value.
 """
 
@@ -108,8 +111,10 @@ def _bounds(option: dict[str, Any]) -> str:
 
 def _default(value: object) -> str:
     match value:
-        case None | ():
+        case None:
             return ""
+        case tuple():
+            return ",".join(value)
         case bool():
             return str(value).lower()
         case float():

@@ -103,6 +103,11 @@ LIVE_AUDIO = _counter(
     (),
     "Live audio acknowledged, s; only pcm has a known length.",
 )
+KEY_FETCHES = _counter(
+    "agent_signing_key_fetches_total",
+    ("result",),
+    "Fetches of the keys of the token issuer: ok or failed; known keys go on working.",
+)
 SOCKETS_OPEN = _gauge("agent_sockets_open", ("contour",), "WebSockets that are open now.")
 SOCKET_MESSAGES = _counter(
     "agent_socket_messages_total",
@@ -165,6 +170,7 @@ METERS: tuple[Meter, ...] = (
     LIVE_FRAMES,
     LIVE_FRAMES_REFUSED,
     LIVE_AUDIO,
+    KEY_FETCHES,
     SOCKETS_OPEN,
     SOCKET_MESSAGES,
     SOCKET_ERRORS,

@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
 )
@@ -25,16 +26,20 @@ RELAXED_ENVIRONMENTS = ("dev", "local", "test")
 
 
 _ORIGIN = re.compile(r"https?://[^/\s?#@*]+\Z")
+_PLAIN_URL = re.compile(r"https?://[^/\s?#@]+(/[^\s?#@]*)?\Z")
+_ALGORITHM = re.compile(r"(RS|ES|HS)(256|384|512)\Z")
 
 
 class SettingsError(ValueError):
     """The configuration cannot be used; the text names every setting at fault, never its value."""
 
 
+def _split_words(text: str) -> tuple[str, ...]:
+    return tuple(part for part in (item.strip() for item in text.split(",")) if part)
+
+
 def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part for part in (item.strip() for item in value.split(",")) if part)
-    return value
+    return _split_words(value) if isinstance(value, str) else value
 
 
 def _split_secrets(value: object) -> object:
@@ -50,6 +55,26 @@ def _exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return exact
 
 
+def _one_family(algorithms: tuple[str, ...]) -> tuple[str, ...]:
+    if not algorithms or not all(_ALGORITHM.match(name) for name in algorithms):
+        message = (
+            "each must be one of RS256, RS384, RS512, ES256, ES384, ES512, HS256, HS384, HS512"
+        )
+        raise ValueError(message)
+    # With both, a public key can be taken for a secret that everybody knows.
+    if len({name.startswith("HS") for name in algorithms}) > 1:
+        message = "algorithms of secrets (HS…) and of public keys must not be mixed"
+        raise ValueError(message)
+    return algorithms
+
+
+def _plain_url(url: str) -> str:
+    if not _PLAIN_URL.match(url):
+        message = "must be an http or https address without user, query or fragment"
+        raise ValueError(message)
+    return url
+
+
 def _plain_dsn(value: object) -> object:
     if isinstance(value, str):
         scheme, separator, rest = value.partition("://")
@@ -60,6 +85,8 @@ def _plain_dsn(value: object) -> object:
 Csv = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_exact_origins)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_secrets)]
+Algorithms = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_one_family)]
+Url = Annotated[str, AfterValidator(_plain_url)]
 Dsn = Annotated[SecretStr, BeforeValidator(_plain_dsn)]
 
 
@@ -67,6 +94,8 @@ class Settings(BaseModel):
     """The configuration of one process."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    _files: dict[str, Path] = PrivateAttr(default_factory=dict)
 
     app_env: str = Field(
         "dev", description="`dev`, `local` or `test`; anything else is treated as production."
@@ -92,8 +121,10 @@ class Settings(BaseModel):
         description="Port of `/health`, `/ready` and `/metrics` of a process without the api role;"
         " 0 takes a free one, which is logged.",
     )
-    auth_mode: Literal["none", "api_key"] = Field(
-        "api_key", description="`api_key`: `X-API-Key` is required; `none`: outside prod only."
+    auth_mode: Literal["none", "api_key", "jwt"] = Field(
+        "api_key",
+        description="`api_key`: `X-API-Key` is required; `jwt`: a bearer token is; `none`: outside"
+        " prod only.",
     )
     api_keys: Secrets = Field(
         (),
@@ -102,6 +133,89 @@ class Settings(BaseModel):
     )
     service_api_keys: Secrets = Field(
         (), description="Keys of services, in the same form; they see every meeting, unmasked."
+    )
+    allow_service_api_key_in_jwt_mode: bool = Field(
+        True,
+        description="With `AUTH_MODE=jwt`: take service keys too, where no token is given; never in"
+        " prod.",
+    )
+    oidc_issuer_url: Url | None = Field(
+        None,
+        description="Who issues the tokens, exactly as their `iss` says; compulsory in prod. The"
+        " keys are found by its discovery document.",
+    )
+    oidc_jwks_url: Url | None = Field(
+        None, description="Where the keys of the issuer lie; unset: asked of the issuer."
+    )
+    oidc_audience: str | None = Field(
+        None, description="What the `aud` of a token must name; compulsory in prod."
+    )
+    oidc_algorithms: Algorithms = Field(
+        ("RS256",),
+        description="Algorithms of signatures that are taken, comma-separated: `RS…` and `ES…`, or"
+        " `HS…` with JWT_SHARED_SECRET.",
+    )
+    oidc_token_typ: str | None = Field(
+        None, description="What the `typ` of a token must say, such as `at+jwt`; unset: anything."
+    )
+    oidc_discovery_timeout_sec: float = Field(
+        5.0, gt=0, le=60, description="Longest time that fetching the keys may take, in seconds."
+    )
+    jwt_shared_secret: SecretStr | None = Field(
+        None, description="Secret of `HS…` tokens, for development; refused in prod."
+    )
+    jwt_clock_skew_sec: int = Field(
+        30, ge=0, le=300, description="Difference of clocks that is forgiven, in seconds."
+    )
+    jwt_max_lifetime_sec: int = Field(
+        86_400, ge=60, description="Longest time that a token may be issued for, in seconds."
+    )
+    jwt_service_claim_key: str = Field(
+        "token_type", description="Claim that makes a token a service's, as a dotted path."
+    )
+    jwt_service_claim_values: Csv = Field(
+        ("service", "client_credentials", "m2m"), description="Its values that do."
+    )
+    jwt_service_role_claim: str = Field(
+        "roles",
+        description="Claim with roles, as a dotted path such as `realm_access.roles`.",
+    )
+    jwt_service_allowed_roles: Csv = Field(
+        ("service", "admin"), description="Roles that make a token a service's."
+    )
+    jwt_service_trusted_clients: Csv = Field(
+        (),
+        description="Clients (`azp`, else `client_id`) whose tokens may be services'; unset: all.",
+    )
+    jwt_service_permission_claim: str = Field(
+        "scope", description="Claim with the scopes of a service token, as a dotted path."
+    )
+    jwt_service_required_scopes_admin_read: Csv = Field(
+        ("agent.admin.read", "agent.admin"),
+        description="Scopes of which a service token needs one to read anything.",
+    )
+    jwt_service_required_scopes_admin_write: Csv = Field(
+        ("agent.admin.write", "agent.admin"),
+        description="Scopes of which a service token needs one to change anything.",
+    )
+    jwt_service_required_scopes_ws_internal: Csv = Field(
+        ("agent.ws.internal", "agent.admin"),
+        description="Scopes of which a service token needs one to open `/v1/ws/internal`.",
+    )
+    jwt_service_required_scopes_ingest_internal: Csv = Field(
+        ("agent.ingest", "agent.admin"),
+        description="Scopes of which a service token needs one to send chunks of any meeting.",
+    )
+    tenant_enforcement_enabled: bool = Field(
+        False, description="Refuse users whose token or key names no tenant."
+    )
+    tenant_claim_key: str = Field(
+        "tenant_id",
+        description="Claim that names the tenant, as a dotted path; its value is one name of the"
+        " form that meetings have.",
+    )
+    tenant_context_key: str = Field(
+        "tenant_id", description="Name of the tenant in the context of a meeting."
     )
 
     cors_allowed_origins: Origins = Field(
@@ -234,6 +348,10 @@ class Settings(BaseModel):
         25.0, gt=0, description="Seconds that running work gets to end after SIGTERM."
     )
 
+    def file_of(self, name: str) -> Path | None:
+        """Return the file that the value of a setting was read from, None where none was."""
+        return self._files.get(name)
+
     @property
     def is_prod(self) -> bool:
         """Whether this process must be safe: the environment is not explicitly relaxed."""
@@ -258,9 +376,9 @@ class Settings(BaseModel):
         return local
 
 
-def _from_file(name: str, path: str) -> str:
+def _from_file(name: str, path: Path) -> str:
     try:
-        text = Path(path.strip()).read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         message = f"{name}_FILE names a file that cannot be read: {reason}"
@@ -269,6 +387,11 @@ def _from_file(name: str, path: str) -> str:
         message = f"{name}_FILE names a file that is not UTF-8 text"
         raise SettingsError(message) from None
     return ",".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def reread_secrets(name: str, path: Path) -> tuple[str, ...]:
+    """Return what the file of a list of secrets holds now. Raises `SettingsError`."""
+    return _split_words(_from_file(name, path))
 
 
 def _from_dotenv(file: Path) -> dict[str, str | None]:
@@ -291,16 +414,21 @@ def read_settings(environ: Mapping[str, str], dotenv_file: Path | None = None) -
         given |= _from_dotenv(dotenv_file)
     given |= {name: value for name, value in environ.items() if value.strip()}
     values: dict[str, Any] = {}
+    files: dict[str, Path] = {}
     for field in Settings.model_fields:
         name = field.upper()
-        path = given.get(f"{name}_FILE") or ""
-        value = _from_file(name, path) if path.strip() else (given.get(name) or "").strip()
+        value = (given.get(name) or "").strip()
+        if path := (given.get(f"{name}_FILE") or "").strip():
+            files[name] = Path(path)
+            value = _from_file(name, files[name])
         if value:
             values[field] = value
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         faults = "; ".join(
             f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
         )
         raise SettingsError(faults) from None
+    settings._files.update(files)  # noqa: SLF001 - this is their constructor
+    return settings

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +12,7 @@ from interview_agent.adapters.postgres import (
     PostgresIntake,
     PostgresLiveSessions,
 )
-from interview_agent.domain.errors import StartupError
+from interview_agent.compose.access import open_authenticator
 from interview_agent.domain.roles import serves_api
 from interview_agent.metrics import (
     FEED_ITEMS,
@@ -30,7 +28,6 @@ from interview_agent.pipeline.ingest import Ingest
 from interview_agent.pipeline.live_ingest import LiveIngest, LiveLimits, LiveMeters, LiveParts
 from interview_agent.pipeline.reader import Reader
 from interview_agent.web.app import build_app, build_probe_app
-from interview_agent.web.auth import ApiKeys, Authenticator, OpenDoor
 from interview_agent.web.listen import listen
 from interview_agent.web.live.limits import MAX_MESSAGE_BYTES, SocketLimits
 from interview_agent.web.live.sockets import SOCKETS
@@ -43,34 +40,6 @@ if TYPE_CHECKING:
     from interview_agent.adapters.valkey import ValkeyBroadcast
     from interview_agent.compose.servers import Backends
     from interview_agent.runtime.service import Service
-    from interview_agent.settings import Settings
-
-
-def _own_api_key(settings: Settings) -> str:
-    """Return the key kept in DATA_DIR, made and announced at the first start."""
-    path = settings.data_dir / "api_key"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="utf-8").strip()
-    key = secrets.token_urlsafe(24)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(key + "\n")
-    print(f"API key (kept in {path}): {key}", flush=True)  # noqa: T201 - printed once, on purpose
-    return key
-
-
-def _authenticator(settings: Settings) -> Authenticator:
-    if settings.auth_mode == "none":
-        return OpenDoor()
-    users = [key.get_secret_value() for key in settings.api_keys]
-    services = [key.get_secret_value() for key in settings.service_api_keys]
-    if not users and not settings.is_prod:
-        users = [_own_api_key(settings)]
-    if not users and not services:
-        message = "AUTH_MODE=api_key needs API_KEYS or SERVICE_API_KEYS (auth_api_keys_empty)"
-        raise StartupError(message)
-    return ApiKeys(users, services)
 
 
 def _readiness_probe(service: Service) -> Probe:
@@ -132,7 +101,7 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
             app, stack, host=settings.api_host, port=settings.metrics_port
         )
         return
-    authenticator = _authenticator(settings)
+    authenticator = await open_authenticator(service, stack)
     archive = PostgresArchive(parts.database)
     ingest = Ingest(
         PostgresIntake(parts.database),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from interview_agent import __version__
 from interview_agent.adapters.postgres import PostgresArchive, PostgresWorkStore, migrate
+from interview_agent.compose.access import check_access
 from interview_agent.compose.front import add_web
 from interview_agent.compose.servers import connect, find_addresses, open_backends
 from interview_agent.compose.stages import add_stages
@@ -69,9 +70,7 @@ def _check_settings(settings: Settings) -> None:
     if missing:
         message = f"in production {' and '.join(missing)} must be set: nothing is embedded there"
         raise StartupError(message)
-    if settings.is_prod and settings.auth_mode == "none":
-        message = "AUTH_MODE=none is for development only (auth_none_in_prod)"
-        raise StartupError(message)
+    check_access(settings)
     if settings.smtp_user and settings.smtp_security == "none":
         message = "SMTP_SECURITY=none would send SMTP_PASS in clear; use starttls or tls"
         raise StartupError(message)

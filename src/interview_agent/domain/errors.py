@@ -162,6 +162,24 @@ class Unauthorized(AgentError):
     fault = Fault.CALLER
 
 
+class InvalidToken(Unauthorized):
+    """The token is not valid.
+
+    `reason` is a short word for the log; who sent the token is not told it.
+    """
+
+    def __init__(self, reason: str, message: str = "The token is not valid.") -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class CredentialsAmbiguous(AgentError):
+    """More than one credential was given."""
+
+    code = "bad_request"
+    fault = Fault.CALLER
+
+
 class Forbidden(AgentError):
     """This identity may not do that."""
 

@@ -22,9 +22,14 @@ _TRACE = re.compile(r"^[0-9a-f]{32}\Z")
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
+def is_name(value: str) -> bool:
+    """Whether `value` can name a meeting, a track or a tenant."""
+    return _NAME.match(value) is not None
+
+
 def check_name(value: str, field: str) -> str:
     """Return `value` if it can name a meeting or a track, else raise `ValidationFailed`."""
-    if not _NAME.match(value):
+    if not is_name(value):
         message = f"{field} must match {NAME_PATTERN}"
         raise ValidationFailed(
             message, details={"errors": [{"loc": [field], "msg": message, "type": "name"}]}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from interview_agent.domain.errors import StartupError, Unauthorized
 from interview_agent.domain.identity import Identity, Kind
-from interview_agent.domain.ids import NAME_PATTERN
+from interview_agent.domain.ids import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,14 +21,25 @@ KEY_HEADER = "X-API-Key"
 MAX_KEY_CHARS = 1024
 
 _HASHED = re.compile(r"sha256\$([0-9A-Fa-f]{64})\Z")
-_TENANT = re.compile(NAME_PATTERN.replace("$", r"\Z"))
 
 
 class Authenticator(Protocol):
     """Turns a request, from its headers alone, into an identity."""
 
     async def identify(self, request: web.BaseRequest) -> Identity:
-        """Return who is calling. Raises `Unauthorized`."""
+        """Return who is calling. Raises `Unauthorized`.
+
+        Where the credential is good but unclear in what it allows, raises `Forbidden`; where there
+        are two, `CredentialsAmbiguous`.
+        """
+        ...
+
+    def header_of(self, credential: str) -> tuple[str, str]:
+        """Return the header that shows a credential, for those who cannot set headers."""
+        ...
+
+    def lapsed(self, caller: Identity) -> str | None:
+        """Say in a word why somebody who was let in no longer would be; None: still is."""
         ...
 
 
@@ -38,6 +49,14 @@ class OpenDoor:
     async def identify(self, request: web.BaseRequest) -> Identity:  # noqa: ARG002 - the port's
         """Return the anonymous user."""
         return Identity(subject="anonymous", auth_type="none", kind=Kind.USER)
+
+    def header_of(self, credential: str) -> tuple[str, str]:
+        """Return the header of keys, which nobody reads here."""
+        return KEY_HEADER, credential
+
+    def lapsed(self, caller: Identity) -> str | None:  # noqa: ARG002 - the port's
+        """Say that the door stays open."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +79,7 @@ def _known_key(entry: str, kind: Kind) -> _KnownKey:
     tenant, separator, key = entry.partition(":")
     if not separator:
         tenant, key = "", entry
-    if not key or (separator and not _TENANT.match(tenant)):
+    if not key or (separator and not is_name(tenant)):
         message = "an API key has the form [tenant:]key or [tenant:]sha256$<hex>"
         raise StartupError(message)
     digest = _digest_of(key)
@@ -81,10 +100,25 @@ class ApiKeys:
     """
 
     def __init__(self, user_keys: Iterable[str], service_keys: Iterable[str] = ()) -> None:
+        self._known: list[_KnownKey] = []
+        self._identities: frozenset[Identity] = frozenset()
+        self.replace(user_keys, service_keys)
+
+    def replace(self, user_keys: Iterable[str], service_keys: Iterable[str]) -> None:
+        """Know these keys alone from now on. Raises `StartupError`, and then changes nothing."""
         self._known = [
             *(_known_key(entry, Kind.USER) for entry in user_keys),
             *(_known_key(entry, Kind.SERVICE) for entry in service_keys),
         ]
+        self._identities = frozenset(known.identity for known in self._known)
+
+    def header_of(self, credential: str) -> tuple[str, str]:
+        """Return the header of keys."""
+        return KEY_HEADER, credential
+
+    def lapsed(self, caller: Identity) -> str | None:
+        """Say whether the key of the caller is no longer known."""
+        return None if caller in self._identities else "key_revoked"
 
     async def identify(self, request: web.BaseRequest) -> Identity:
         """Return the identity of the key. Raises `Unauthorized`."""

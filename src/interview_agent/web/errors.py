@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 STATUS_BY_CODE: Mapping[str, int] = {
     "bad_audio": 400,
+    "bad_request": 400,
     "unauthorized": 401,
     "forbidden": 403,
     "consent_denied": 403,

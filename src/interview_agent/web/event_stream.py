@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -13,7 +14,7 @@ from aiohttp import web
 from interview_agent.domain.errors import AgentError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from interview_agent.web.parts import StreamTimes
 
@@ -40,14 +41,20 @@ def event_text(content: Mapping[str, Any], *, event_type: str, event_id: int | N
 
 
 async def send_events(
-    request: web.Request, events: AsyncIterator[bytes], times: StreamTimes
+    request: web.Request,
+    events: AsyncIterator[bytes],
+    times: StreamTimes,
+    lapsed: Callable[[], str | None],
 ) -> web.StreamResponse:
-    """Send events until they end, the listener leaves or does not read, or the process stops."""
+    """Send events until they end, the listener leaves or does not read, or the process stops.
+
+    `lapsed` says why the listener may not listen any more, None while they may.
+    """
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
     _notice_silence(request)
     try:
-        await _pump(request, response, events, times)
+        await _pump(request, response, events, times, lapsed)
     except TimeoutError:
         _log.info("listener_too_slow")
         if request.transport is not None:
@@ -65,8 +72,9 @@ async def _pump(
     response: web.StreamResponse,
     events: AsyncIterator[bytes],
     times: StreamTimes,
+    lapsed: Callable[[], str | None],
 ) -> None:
-    stopping = asyncio.ensure_future(request.app[STOPPING].wait())
+    stopping = asyncio.ensure_future(_stop(request.app[STOPPING], lapsed, times.recheck_s))
     following = asyncio.ensure_future(anext(events, None))
     try:
         while not stopping.done():
@@ -88,6 +96,18 @@ async def _pump(
         stopping.cancel()
         following.cancel()
         await asyncio.gather(stopping, following, return_exceptions=True)
+
+
+async def _stop(
+    process_stops: asyncio.Event, lapsed: Callable[[], str | None], recheck_s: float
+) -> None:
+    """Return when the stream has to end."""
+    while (reason := lapsed()) is None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(recheck_s):
+                await process_stops.wait()
+                return
+    _log.info("stream_ended", code=reason)
 
 
 def _notice_silence(request: web.Request) -> None:

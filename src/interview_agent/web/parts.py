@@ -52,11 +52,12 @@ class StreamTimes:
     """Patience of event streams, in seconds.
 
     A comment goes out after `heartbeat_s` of silence; a listener that does not read for
-    `patience_s` is disconnected.
+    `patience_s` is disconnected. Every `recheck_s` it is asked whether the listener still may.
     """
 
     heartbeat_s: float = 15.0
     patience_s: float = 10.0
+    recheck_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

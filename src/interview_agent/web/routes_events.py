@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -32,7 +33,12 @@ async def follow_meeting(call: Call) -> web.StreamResponse:
         if call.request.method == "HEAD":
             return web.Response(headers=HEADERS)
         async with aclosing(_texts(call.meeting_id, after, first, items)) as texts:
-            return await send_events(call.request, texts, call.parts.streams)
+            return await send_events(
+                call.request,
+                texts,
+                call.parts.streams,
+                partial(call.parts.authenticator.lapsed, call.caller),
+            )
 
 
 async def _texts(

@@ -142,6 +142,9 @@ class Connection:
             if now - pinged_at >= self._patience.ping_every_s:
                 pinged_at = now
                 self._outbox.ping()
+            reason = self._parts.authenticator.lapsed(self._caller)
+            if reason is not None:
+                raise Parted(WSCloseCode.POLICY_VIOLATION, reason)
             dialogue.tick()
 
     async def _leave_when_told(self) -> NoReturn:

@@ -13,7 +13,6 @@ from yarl import URL
 
 from interview_agent.domain.errors import Forbidden, Unauthorized
 from interview_agent.domain.identity import Identity, Kind
-from interview_agent.web.auth import KEY_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -50,7 +49,7 @@ async def admit(
     if not web.WebSocketResponse(protocols=(SUBPROTOCOL,)).can_prepare(request):
         raise web.HTTPBadRequest(reason="the WebSocket handshake is malformed")
     _check_origin(request, origins)
-    caller = await authenticator.identify(_with_credential(request, offered))
+    caller = await authenticator.identify(_with_credential(request, offered, authenticator))
     if contour is Kind.USER and caller.is_service:
         message = "use /v1/ws/internal"
         raise Forbidden(message)
@@ -75,14 +74,16 @@ def _offered_protocols(request: web.BaseRequest) -> list[str]:
     return offered
 
 
-def _with_credential(request: web.Request, offered: list[str]) -> web.BaseRequest:
+def _with_credential(
+    request: web.Request, offered: list[str], authenticator: Authenticator
+) -> web.BaseRequest:
     tokens = [entry for entry in offered if entry.startswith(_BEARER)]
     if not tokens:
         return request
     headers = CIMultiDict(request.headers)
     # Added, not set: one credential in a header and another here is not exactly one.
     for token in tokens:
-        headers.add(KEY_HEADER, _token_of(token))
+        headers.add(*authenticator.header_of(_token_of(token)))
     return request.clone(headers=headers)
 
 

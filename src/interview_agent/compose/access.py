@@ -1,0 +1,204 @@
+"""Who may come in: the authenticator of `AUTH_MODE`, and the rules it is judged by."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING
+
+from interview_agent.adapters.oidc import KeyCache, OidcProvider, SharedSecret, SignedTokens
+from interview_agent.domain.claims import BearerRules, TokenTerms
+from interview_agent.domain.errors import StartupError
+from interview_agent.domain.policy import Policy, ScopeRules
+from interview_agent.metrics import KEY_FETCHES
+from interview_agent.runtime.key_files import follow_key_files
+from interview_agent.settings import reread_secrets
+from interview_agent.web.auth import ApiKeys, Authenticator, OpenDoor
+from interview_agent.web.bearer import BearerTokens
+
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+    from pydantic import SecretStr
+
+    from interview_agent.runtime.key_files import Keys
+    from interview_agent.runtime.service import Service
+    from interview_agent.settings import Settings
+
+KEY_FILES_EVERY_S = 20.0
+"""How often the files of keys are read: a key that was struck is good for no longer than this."""
+
+
+def access_policy(settings: Settings) -> Policy:
+    """Return the rules of this deployment."""
+    return Policy(
+        scopes=ScopeRules(
+            admin_read=settings.jwt_service_required_scopes_admin_read,
+            admin_write=settings.jwt_service_required_scopes_admin_write,
+            socket_internal=settings.jwt_service_required_scopes_ws_internal,
+            ingest_internal=settings.jwt_service_required_scopes_ingest_internal,
+        ),
+        tenant_required=settings.tenant_enforcement_enabled,
+    )
+
+
+def check_access(settings: Settings) -> None:
+    """Raise `StartupError` where `AUTH_MODE` could not be kept to what it promises."""
+    if settings.auth_mode == "none" and settings.is_prod:
+        message = "AUTH_MODE=none is for development only (auth_none_in_prod)"
+        raise StartupError(message)
+    if settings.auth_mode == "jwt":
+        _check_tokens(settings)
+
+
+def _check_tokens(settings: Settings) -> None:
+    by_secret = settings.oidc_algorithms[0].startswith("HS")
+    by_provider = settings.oidc_issuer_url or settings.oidc_jwks_url
+    if settings.is_prod and (by_secret or settings.jwt_shared_secret):
+        message = "JWT_SHARED_SECRET and HS… algorithms are for development (jwt_shared_secret_set)"
+    elif by_secret != (settings.jwt_shared_secret is not None):
+        message = (
+            "JWT_SHARED_SECRET goes with OIDC_ALGORITHMS of HS…, and neither without the other"
+        )
+    elif not by_secret and not by_provider:
+        message = "AUTH_MODE=jwt needs OIDC_ISSUER_URL or OIDC_JWKS_URL (oidc_not_configured)"
+    elif settings.is_prod and not settings.oidc_issuer_url:
+        message = (
+            "in production OIDC_ISSUER_URL must be set: any issuer would do (oidc_issuer_empty)"
+        )
+    elif settings.is_prod and not settings.oidc_audience:
+        message = (
+            "in production OIDC_AUDIENCE must be set: any token would do (oidc_audience_empty)"
+        )
+    elif settings.is_prod and not _all_https(settings):
+        message = "in production the addresses of the issuer must be https (oidc_not_https)"
+    else:
+        return
+    raise StartupError(message)
+
+
+def _all_https(settings: Settings) -> bool:
+    addresses = (settings.oidc_issuer_url, settings.oidc_jwks_url)
+    return all(url.startswith("https://") for url in addresses if url)
+
+
+async def open_authenticator(service: Service, stack: AsyncExitStack) -> Authenticator:
+    """Make the authenticator, with its keys where they can be had. Raises `StartupError`."""
+    if service.settings.auth_mode == "none":
+        return OpenDoor()
+    if service.settings.auth_mode == "jwt":
+        return await _bearer_tokens(service, stack)
+    return _api_keys(service)
+
+
+def _api_keys(service: Service) -> ApiKeys:
+    settings = service.settings
+    users = _plain(settings.api_keys)
+    services = _plain(settings.service_api_keys)
+    if not users and not settings.is_prod and settings.file_of("API_KEYS") is None:
+        users = (_own_api_key(settings),)
+    if not users and not services:
+        message = "AUTH_MODE=api_key needs API_KEYS or SERVICE_API_KEYS (auth_api_keys_empty)"
+        raise StartupError(message)
+    return _followed(service, users, services)
+
+
+def _plain(keys: tuple[SecretStr, ...]) -> Keys:
+    return tuple(key.get_secret_value() for key in keys)
+
+
+def _own_api_key(settings: Settings) -> str:
+    """Return the key kept in DATA_DIR, made and announced at the first start."""
+    path = settings.data_dir / "api_key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="utf-8").strip()
+    key = secrets.token_urlsafe(24)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(key + "\n")
+    print(f"API key (kept in {path}): {key}", flush=True)  # noqa: T201 - printed once, on purpose
+    return key
+
+
+def _followed(service: Service, users: Keys, services: Keys, *, for_users: bool = True) -> ApiKeys:
+    """Make the authenticator of keys; those that came from files are read again and again."""
+    user_file = service.settings.file_of("API_KEYS") if for_users else None
+    service_file = service.settings.file_of("SERVICE_API_KEYS")
+    keys = ApiKeys(users, services)
+
+    def read() -> tuple[Keys, Keys]:
+        return (
+            reread_secrets("API_KEYS", user_file) if user_file else users,
+            reread_secrets("SERVICE_API_KEYS", service_file) if service_file else services,
+        )
+
+    if user_file or service_file:
+        service.loops["key_files"] = partial(
+            follow_key_files,
+            read,
+            keys.replace,
+            known=(users, services),
+            every_s=KEY_FILES_EVERY_S,
+        )
+    return keys
+
+
+async def _bearer_tokens(service: Service, stack: AsyncExitStack) -> BearerTokens:
+    settings = service.settings
+    services = _plain(settings.service_api_keys)
+    takes_keys = settings.allow_service_api_key_in_jwt_mode and not settings.is_prod and services
+    return BearerTokens(
+        SignedTokens(
+            await _key_source(service, stack),
+            algorithms=settings.oidc_algorithms,
+            typ=settings.oidc_token_typ,
+        ),
+        TokenTerms(
+            issuer=settings.oidc_issuer_url,
+            audience=settings.oidc_audience,
+            leeway_s=settings.jwt_clock_skew_sec,
+            max_lifetime_s=settings.jwt_max_lifetime_sec,
+        ),
+        BearerRules(
+            service_claim=settings.jwt_service_claim_key,
+            service_values=frozenset(settings.jwt_service_claim_values),
+            role_claim=settings.jwt_service_role_claim,
+            service_roles=frozenset(settings.jwt_service_allowed_roles),
+            scope_claim=settings.jwt_service_permission_claim,
+            trusted_clients=frozenset(settings.jwt_service_trusted_clients),
+            tenant_claim=settings.tenant_claim_key,
+        ),
+        service_keys=_followed(service, (), services, for_users=False) if takes_keys else None,
+    )
+
+
+async def _key_source(service: Service, stack: AsyncExitStack) -> KeyCache | SharedSecret:
+    settings = service.settings
+    if settings.jwt_shared_secret is not None:
+        secret = settings.jwt_shared_secret.get_secret_value().encode()
+        return SharedSecret(secret, settings.oidc_algorithms)
+    provider = OidcProvider(
+        issuer=settings.oidc_issuer_url,
+        jwks_url=settings.oidc_jwks_url,
+        algorithms=settings.oidc_algorithms,
+        timeout_s=settings.oidc_discovery_timeout_sec,
+        https_only=settings.is_prod,
+    )
+    metrics = service.metrics
+    metrics.start_at_zero(KEY_FETCHES, ({"result": each} for each in ("ok", "failed")))
+    keys = KeyCache(
+        provider.fetch,
+        on_fetch=lambda fine: metrics.count(KEY_FETCHES, result="ok" if fine else "failed"),
+    )
+    stack.push_async_callback(keys.aclose)
+
+    async def are_usable() -> bool:
+        return keys.usable
+
+    service.checks["signing_keys"] = are_usable
+    service.loops["signing_keys"] = keys.run
+    # A provider that is away makes this process unready, and its keys are asked for again.
+    await keys.refresh()
+    return keys
