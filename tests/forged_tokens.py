@@ -118,13 +118,13 @@ def claims(**changes: Any) -> dict[str, Any]:
     return _without_none({**good, **changes})
 
 
-def token(signer: Signer, said: Any = None, **header: Any) -> str:
-    """Return a signed token; `said` may be claims or text that is no JSON, None in a header drops."""
+def token(signer: Signer, said: dict[str, Any] | None = None, **header: Any) -> str:
+    """Return a signed token; None takes a header away."""
     names = {"alg": signer.algorithm, "typ": "JWT", "kid": signer.name}
     return raw_token(
         signer,
         json.dumps(_without_none({**names, **header})),
-        said if isinstance(said, str) else json.dumps(claims() if said is None else said),
+        json.dumps(claims() if said is None else said),
     )
 
 

@@ -28,7 +28,7 @@ from interview_agent.web.auth import ApiKeys
 from interview_agent.web.listen import listen
 from interview_agent.web.live.limits import SocketLimits
 from interview_agent.web.live.sockets import SOCKETS, LiveSockets
-from interview_agent.web.parts import ProbeParts, WebParts
+from interview_agent.web.parts import ProbeParts, StreamTimes, WebParts
 from local_broadcast import LocalBroadcast
 from socket_client import Dialler
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from interview_agent.ports.blob_store import BlobStore
+    from interview_agent.web.auth import Authenticator
 
 
 class NoWakeUps:
@@ -107,8 +108,10 @@ async def served_sockets(
     *,
     limits: SocketLimits | None = None,
     live_limits: LiveLimits | None = None,
+    authenticator: Authenticator | None = None,
+    streams: StreamTimes | None = None,
 ) -> AsyncIterator[SocketServer]:
-    """Serve the API with the keys of Alice, Bob and a machine."""
+    """Serve the API, by default with the keys of Alice, Bob and a machine."""
     blobs = LocalFsBlobStore(folder)
     await blobs.prepare()
     gate = Gate(blobs)
@@ -126,9 +129,10 @@ async def served_sockets(
             live=live,
             reader=Reader(archive, pii_masking=True),
             feed=feed,
-            authenticator=ApiKeys(["alice", "bob"], ["machine"]),
+            authenticator=authenticator or ApiKeys(["alice", "bob"], ["machine"]),
             probes=ProbeParts(metrics, Readying()),
             sockets=limits or SocketLimits(),
+            streams=streams or StreamTimes(),
         )
     )
     async with AsyncExitStack() as stack:

@@ -183,9 +183,7 @@ class TestContour:
             service_roles=frozenset({"admin"}),
             scope_claim="grants.agent.scope",
         )
-        found = bearer(
-            rules, realm_access={"roles": ["admin"]}, grants={"agent": {"scope": "a b"}}
-        )
+        found = bearer(rules, realm_access={"roles": ["admin"]}, grants={"agent": {"scope": "a b"}})
         assert (found.kind, found.scopes) == (Kind.SERVICE, {"a", "b"})
         for other in ({"roles": ["admin"]}, {"realm_access": ["roles", "admin"]}):
             assert bearer(rules, **other).kind is Kind.USER

@@ -52,9 +52,7 @@ class Stand:
         self.provider = Provider(*signers)
         self.clock = Clock()
         self.outcomes: list[bool] = []
-        self.cache = KeyCache(
-            self.provider.fetch, clock=self.clock, on_fetch=self.outcomes.append
-        )
+        self.cache = KeyCache(self.provider.fetch, clock=self.clock, on_fetch=self.outcomes.append)
         self.tokens = SignedTokens(self.cache, algorithms=["RS256"])
 
     async def reads(self, signer: RsaSigner, **header: str) -> bool:
@@ -94,15 +92,15 @@ async def test_a_key_that_the_provider_withdrew_is_good_no_longer() -> None:
     assert not await stand.reads(OLD)
 
 
-async def test_a_thousand_unknown_keys_lead_to_one_fetch_at_most() -> None:
+async def test_any_number_of_unknown_keys_leads_to_one_fetch_at_most() -> None:
     """S34."""
     stand = Stand(OLD)
     assert await stand.reads(OLD)
-    for number in range(500):
+    for number in range(50):
         assert not await stand.reads(OLD, kid=f"random-{number}")
     assert stand.provider.fetches == 1
     stand.clock.now_s += 30
-    for number in range(500):
+    for number in range(50):
         assert not await stand.reads(OLD, kid=f"other-{number}")
     assert stand.provider.fetches == 2
     assert await stand.reads(OLD)

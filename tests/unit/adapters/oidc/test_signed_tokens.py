@@ -54,12 +54,11 @@ def reader(*jwks: dict[str, Any], typ: str | None = None) -> SignedTokens:
 
 
 async def refusal(text: str, tokens: SignedTokens | None = None) -> str | None:
-    """Return why a token is refused, None if it is read."""
+    """Return why a token is refused, None if it is read; the sender is told always the same."""
     try:
         await (tokens or reader()).claims_of(text)
     except InvalidToken as error:
-        assert str(error) == "unauthorized: The token is not valid."
-        return error.reason
+        return error.reason if error.message == "The token is not valid." else error.message
     return None
 
 
@@ -287,7 +286,9 @@ class TestSharedSecret:
         options = {"verify_exp": False, "verify_iat": False}
         for secret in (RSA.public(Encoding.DER), b""):
             text = token(SecretSigner(secret))
-            assert jwt.decode(text, secret, algorithms=["HS256"], audience=AUDIENCE, options=options)
+            assert jwt.decode(
+                text, secret, algorithms=["HS256"], audience=AUDIENCE, options=options
+            )
 
     @pytest.mark.parametrize(
         "secret",

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import base64
 import logging
+from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from interview_agent.domain.errors import AgentError, Forbidden, Unauthorized
+from forged_tokens import NOW_S, claims
+from interview_agent.domain.claims import BearerRules, TokenTerms
+from interview_agent.domain.errors import (
+    AgentError,
+    CredentialsAmbiguous,
+    Forbidden,
+    InvalidToken,
+    Unauthorized,
+)
 from interview_agent.domain.identity import Identity, Kind
 from interview_agent.web.auth import ApiKeys, Authenticator, OpenDoor
+from interview_agent.web.bearer import BearerTokens
 from interview_agent.web.live.handshake import admit
+
+if TYPE_CHECKING:
+    from interview_agent.domain.claims import Claims
 
 KEYS = ApiKeys(["alice", "b64.odd", "with space/ä"], ["machine"])
 HANDSHAKE = {
@@ -100,6 +113,67 @@ async def test_anything_but_exactly_one_good_credential_is_refused(
 ) -> None:
     with pytest.raises(Unauthorized):
         await opened(headers)
+
+
+class TokenReader:
+    """Reads one token."""
+
+    async def claims_of(self, token: str) -> Claims:
+        """Return what it says."""
+        if token != "alice.signed.token":
+            raise InvalidToken("unknown_key")
+        return claims()
+
+
+TOKENS = BearerTokens(
+    TokenReader(),
+    TokenTerms(),
+    BearerRules(),
+    service_keys=ApiKeys((), ["machine"]),
+    now=lambda: NOW_S,
+)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer alice.signed.token"},
+        offered("interview-agent.v1", "bearer.alice.signed.token"),
+        offered("interview-agent.v1", encoded("alice.signed.token")),
+        {"X-API-Key": "wrong", **offered("interview-agent.v1", "bearer.alice.signed.token")},
+    ],
+)
+async def test_where_tokens_are_asked_for_the_sub_protocol_carries_one(
+    headers: dict[str, str],
+) -> None:
+    assert (await opened(headers, keys=TOKENS)).subject == "alice"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        offered("interview-agent.v1", "bearer.machine"),
+        offered("interview-agent.v1", encoded("machine")),
+        {"X-API-Key": "machine", **offered("interview-agent.v1", "bearer.eve")},
+    ],
+)
+async def test_what_is_there_instead_of_a_token_is_no_key(headers: dict[str, str]) -> None:
+    with pytest.raises(Unauthorized):
+        await opened(headers, keys=TOKENS, contour=Kind.SERVICE)
+
+
+async def test_two_tokens_are_one_too_many() -> None:
+    headers = {
+        "Authorization": "Bearer alice.signed.token",
+        **offered("interview-agent.v1", "bearer.alice.signed.token"),
+    }
+    with pytest.raises(CredentialsAmbiguous):
+        await opened(headers, keys=TOKENS)
+
+
+async def test_beside_tokens_a_service_key_in_its_header_opens_the_contour_of_services() -> None:
+    found = await opened({"X-API-Key": "machine"}, keys=TOKENS, contour=Kind.SERVICE)
+    assert found.kind is Kind.SERVICE
 
 
 @pytest.mark.parametrize("name", ["token", "access_token", "api_key", "API_KEY", "Token"])
