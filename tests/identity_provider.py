@@ -94,7 +94,7 @@ def answering(status: int = 200, body: bytes = b"", **headers: str) -> Answer:
 async def identity_provider(*signers: RsaSigner | EcSigner) -> AsyncIterator[IdentityProvider]:
     """Serve a provider on a free port of this machine."""
     provider = IdentityProvider(*signers)
-    runner = web.ServerRunner(web.Server(provider.answer), handle_signals=False)  # type: ignore[arg-type]
+    runner = web.ServerRunner(web.Server(provider.answer), handle_signals=False)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -83,25 +83,35 @@ def _all_https(settings: Settings) -> bool:
     return all(url.startswith("https://") for url in addresses if url)
 
 
-async def open_authenticator(service: Service, stack: AsyncExitStack) -> Authenticator:
+async def open_authenticator(
+    service: Service, stack: AsyncExitStack, *, key_files_every_s: float = KEY_FILES_EVERY_S
+) -> Authenticator:
     """Make the authenticator, with its keys where they can be had. Raises `StartupError`."""
-    if service.settings.auth_mode == "none":
-        return OpenDoor()
-    if service.settings.auth_mode == "jwt":
-        return await _bearer_tokens(service, stack)
-    return _api_keys(service)
-
-
-def _api_keys(service: Service) -> ApiKeys:
     settings = service.settings
+    if settings.auth_mode == "none":
+        return OpenDoor()
+    if settings.auth_mode == "api_key":
+        users = _user_keys(settings)
+        services = _plain(settings.service_api_keys)
+        if not users and not services:
+            message = "AUTH_MODE=api_key needs API_KEYS or SERVICE_API_KEYS (auth_api_keys_empty)"
+            raise StartupError(message)
+        keys = ApiKeys(users, services)
+        _follow_files(service, keys, (users, services), every_s=key_files_every_s)
+        return keys
+    keys_too = settings.allow_service_api_key_in_jwt_mode and not settings.is_prod
+    services = _plain(settings.service_api_keys) if keys_too else ()
+    service_keys = ApiKeys((), services) if services else None
+    if service_keys is not None:
+        _follow_files(service, service_keys, (None, services), every_s=key_files_every_s)
+    return _bearer_tokens(settings, await _key_source(service, stack), service_keys)
+
+
+def _user_keys(settings: Settings) -> Keys:
     users = _plain(settings.api_keys)
-    services = _plain(settings.service_api_keys)
-    if not users and not settings.is_prod and settings.file_of("API_KEYS") is None:
-        users = (_own_api_key(settings),)
-    if not users and not services:
-        message = "AUTH_MODE=api_key needs API_KEYS or SERVICE_API_KEYS (auth_api_keys_empty)"
-        raise StartupError(message)
-    return _followed(service, users, services)
+    if users or settings.is_prod or settings.file_of("API_KEYS") is not None:
+        return users
+    return (_own_api_key(settings),)
 
 
 def _plain(keys: tuple[SecretStr, ...]) -> Keys:
@@ -122,36 +132,33 @@ def _own_api_key(settings: Settings) -> str:
     return key
 
 
-def _followed(service: Service, users: Keys, services: Keys, *, for_users: bool = True) -> ApiKeys:
-    """Make the authenticator of keys; those that came from files are read again and again."""
-    user_file = service.settings.file_of("API_KEYS") if for_users else None
+def _follow_files(
+    service: Service, keys: ApiKeys, known: tuple[Keys | None, Keys], *, every_s: float
+) -> None:
+    """Have the keys that came from files read again and again; None: no keys of users are taken."""
+    users, services = known
+    user_file = service.settings.file_of("API_KEYS") if users is not None else None
     service_file = service.settings.file_of("SERVICE_API_KEYS")
-    keys = ApiKeys(users, services)
+    if user_file is None and service_file is None:
+        return
 
     def read() -> tuple[Keys, Keys]:
         return (
-            reread_secrets("API_KEYS", user_file) if user_file else users,
+            reread_secrets("API_KEYS", user_file) if user_file else users or (),
             reread_secrets("SERVICE_API_KEYS", service_file) if service_file else services,
         )
 
-    if user_file or service_file:
-        service.loops["key_files"] = partial(
-            follow_key_files,
-            read,
-            keys.replace,
-            known=(users, services),
-            every_s=KEY_FILES_EVERY_S,
-        )
-    return keys
+    service.loops["key_files"] = partial(
+        follow_key_files, read, keys.replace, known=(users or (), services), every_s=every_s
+    )
 
 
-async def _bearer_tokens(service: Service, stack: AsyncExitStack) -> BearerTokens:
-    settings = service.settings
-    services = _plain(settings.service_api_keys)
-    takes_keys = settings.allow_service_api_key_in_jwt_mode and not settings.is_prod and services
+def _bearer_tokens(
+    settings: Settings, source: KeyCache | SharedSecret, service_keys: ApiKeys | None
+) -> BearerTokens:
     return BearerTokens(
         SignedTokens(
-            await _key_source(service, stack),
+            source,
             algorithms=settings.oidc_algorithms,
             typ=settings.oidc_token_typ,
         ),
@@ -170,7 +177,7 @@ async def _bearer_tokens(service: Service, stack: AsyncExitStack) -> BearerToken
             trusted_clients=frozenset(settings.jwt_service_trusted_clients),
             tenant_claim=settings.tenant_claim_key,
         ),
-        service_keys=_followed(service, (), services, for_users=False) if takes_keys else None,
+        service_keys=service_keys,
     )
 
 

@@ -98,7 +98,7 @@ def _operation(route: Route, schemas: _Schemas) -> Document:
         "operationId": route.handler.__name__,
         "summary": route.summary,
         "tags": [route.tag],
-        "security": [{"apiKey": []}, {}],
+        "security": [{"apiKey": []}, {"bearer": []}, {}],
         "responses": responses,
     }
     query = _parameters(route.query, "query") if route.query else []
@@ -156,7 +156,10 @@ def describe(routes: Iterable[Route], open_routes: Iterable[OpenRoute], version:
         "paths": paths,
         "components": {
             "schemas": definitions.get("$defs", {}),
-            "securitySchemes": {"apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}},
+            "securitySchemes": {
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            },
         },
     }
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
-from interview_agent.compose.access import access_policy, check_access
-from interview_agent.domain.errors import StartupError
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from interview_agent.compose.access import access_policy, check_access, open_authenticator
+from interview_agent.domain.errors import StartupError, Unauthorized
 from interview_agent.domain.policy import Need, Policy, ScopeRules
+from interview_agent.domain.roles import Role
+from interview_agent.metrics import Metrics
+from interview_agent.runtime.service import Service
 from interview_agent.settings import SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from interview_agent.web.auth import Authenticator
 
 SECRET = "a-secret-of-at-least-32-bytes-!!"
 ISSUER = "https://id.example/realms/agent"
@@ -126,3 +140,98 @@ def test_scopes_and_tenancy_are_as_configured() -> None:
     assert policy.scopes.wanted(Need.ADMIN_READ) == ("ops.read",)
     assert policy.scopes.wanted(Need.ADMIN_WRITE) == ()
     assert policy.tenant_required
+
+
+NOWHERE = {"AUTH_MODE": "jwt", "OIDC_ISSUER_URL": "http://127.0.0.1:1"}
+
+
+@asynccontextmanager
+async def opened(variables: dict[str, str]) -> AsyncIterator[tuple[Authenticator, Service]]:
+    """Make an authenticator, its files of keys read again all the time."""
+    service = Service(read_settings(variables), frozenset({Role.API}), Metrics("api"))
+    async with AsyncExitStack() as stack:
+        door = await open_authenticator(service, stack, key_files_every_s=0.01)
+        loops = [asyncio.create_task(loop()) for loop in service.loops.values()]
+        try:
+            yield door, service
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+
+async def admits(door: Authenticator, key: str) -> bool:
+    with suppress(Unauthorized):
+        await door.identify(make_mocked_request("GET", "/", headers={"X-API-Key": key}))
+        return True
+    return False
+
+
+async def test_a_key_that_is_struck_from_its_file_is_refused_without_a_restart(
+    tmp_path: Path,
+) -> None:
+    """S38."""
+    users, services = tmp_path / "users", tmp_path / "services"
+    users.write_text("alice\nbob\n")
+    services.write_text("machine\n")
+    variables = {"API_KEYS_FILE": str(users), "SERVICE_API_KEYS_FILE": str(services)}
+    async with opened(variables) as (door, _), asyncio.timeout(10):
+        assert await admits(door, "alice")
+        users.write_text("bob\n")
+        while await admits(door, "alice"):
+            await asyncio.sleep(0.01)
+        services.write_text("other\n")
+        while await admits(door, "machine"):
+            await asyncio.sleep(0.01)
+        assert await admits(door, "bob")
+        assert await admits(door, "other")
+
+
+async def test_keys_that_came_from_no_file_are_not_looked_for() -> None:
+    async with opened({"API_KEYS": "alice"}) as (door, service):
+        assert await admits(door, "alice")
+        assert "key_files" not in service.loops
+
+
+@pytest.mark.parametrize(
+    ("changes", "admitted"),
+    [
+        ({}, True),
+        ({"ALLOW_SERVICE_API_KEY_IN_JWT_MODE": "false"}, False),
+        (
+            {
+                "APP_ENV": "prod",
+                "OIDC_ISSUER_URL": "https://127.0.0.1:1",
+                "OIDC_AUDIENCE": "interview-agent",
+            },
+            False,
+        ),
+    ],
+)
+async def test_beside_tokens_service_keys_are_taken_outside_production_if_that_is_allowed(
+    changes: dict[str, str], admitted: bool
+) -> None:
+    variables = {**NOWHERE, "SERVICE_API_KEYS": "machine", "API_KEYS": "alice", **changes}
+    async with opened(variables) as (door, _):
+        assert await admits(door, "machine") is admitted
+        assert not await admits(door, "alice")
+
+
+async def test_beside_tokens_keys_of_users_are_never_read_again_either(tmp_path: Path) -> None:
+    users, services = tmp_path / "users", tmp_path / "services"
+    users.write_text("alice\n")
+    services.write_text("machine\n")
+    variables = {"API_KEYS_FILE": str(users), "SERVICE_API_KEYS_FILE": str(services)}
+    async with opened({**NOWHERE, **variables}) as (door, _), asyncio.timeout(10):
+        services.write_text("other\n")
+        while not await admits(door, "other"):
+            await asyncio.sleep(0.01)
+        assert not await admits(door, "machine")
+        assert not await admits(door, "alice")
+
+
+async def test_without_keys_of_the_provider_a_process_is_not_ready() -> None:
+    """S32."""
+    async with opened(NOWHERE) as (_, service):
+        assert await service.readiness() == {"signing_keys": False, "not_draining": True}
+        assert 'agent_signing_key_fetches_total{result="failed"} 1' in service.metrics.render()

@@ -10,7 +10,7 @@ from typing import Any
 
 from interview_agent.adapters.oidc.signatures import UnusableKeyError, VerificationKey
 
-MAX_KEYS = 100
+MAX_KEYS = 50
 """Keys of a set that are looked at; no provider publishes more than a few."""
 
 _RSA_BITS = range(2048, 8193)
