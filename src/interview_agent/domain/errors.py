@@ -165,12 +165,14 @@ class Unauthorized(AgentError):
 class InvalidToken(Unauthorized):
     """The token is not valid.
 
-    `reason` is a short word for the log; who sent the token is not told it.
+    `refusal` says why in a word, for the log; who sent the token is not told it.
     """
 
-    def __init__(self, reason: str, message: str = "The token is not valid.") -> None:
-        self.reason = reason
+    refusal: str
+
+    def __init__(self, refusal: str, message: str = "The token is not valid.") -> None:
         super().__init__(message)
+        self.refusal = refusal
 
 
 class CredentialsAmbiguous(AgentError):
@@ -178,6 +180,7 @@ class CredentialsAmbiguous(AgentError):
 
     code = "bad_request"
     fault = Fault.CALLER
+    refusal = "credentials_ambiguous"
 
 
 class Forbidden(AgentError):

@@ -60,7 +60,7 @@ class BearerTokens:
             claims = await self._tokens.claims_of(token)
             return self._rules.identity_of(claims, self._terms.end_of(claims, self._now()))
         except InvalidToken as error:
-            _log.info("token_refused", reason=error.reason)
+            _log.info("token_refused", reason=error.refusal)
             raise
 
     def header_of(self, credential: str) -> tuple[str, str]:

@@ -25,7 +25,7 @@ def refusal(terms: TokenTerms = TERMS, **changes: Any) -> str | None:
     try:
         terms.end_of(claims(**changes), NOW_S)
     except InvalidToken as error:
-        return error.reason
+        return error.refusal
     return None
 
 

@@ -58,7 +58,7 @@ async def refusal(text: str, tokens: SignedTokens | None = None) -> str | None:
     try:
         await (tokens or reader()).claims_of(text)
     except InvalidToken as error:
-        return error.reason if error.message == "The token is not valid." else error.message
+        return error.refusal if error.message == "The token is not valid." else error.message
     return None
 
 
