@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 GROUPS = {
     "app_env": "The process",
     "api_host": "HTTP and access",
+    "cors_allowed_origins": "Pages and sockets",
     "postgres_dsn": "PostgreSQL and Redis",
     "storage_mode": "Audio storage",
     "chunk_max_bytes": "Limits",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _REF = "#/components/schemas/{model}"
-_USUAL_ERRORS = (401, 422, 500, 503)
+_USUAL_ERRORS = (401, 403, 422, 429, 500, 503)
 
 Document = dict[str, Any]
 _Schemas = Mapping[tuple[Any, JsonSchemaMode], Document]
