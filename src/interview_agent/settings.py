@@ -117,7 +117,7 @@ class Settings(BaseModel):
     cors_allowed_origins: Origins = Field(
         (),
         description="Origins of pages that may use this service, comma-separated, exact, such as"
-        " `https://app.example.com`. Our own origin and loopback always may; `*`: all, not in prod.",
+        " `https://app.example.com`. Our own origin and loopback always may; `*`: all.",
     )
     cors_allow_credentials: bool = Field(
         True, description="Let those pages send cookies and TLS certificates along; never with `*`."
