@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
+from audit_twin import NotedAudit
 from interview_agent.adapters.local_fs import MARKER, LocalFsBlobStore
 from interview_agent.domain.errors import DatabaseError
 from interview_agent.metrics import Metrics
@@ -158,15 +159,16 @@ async def served_api(
     """
     blobs = LocalFsBlobStore(folder)
     await blobs.prepare()
-    archive, keys = Absent(), ApiKeys(["alice"], ["machine"])
+    archive = Absent()
     ingest = Ingest(doors, archive, blobs, doors, clock=lambda: datetime.now(UTC))
     parts = WebParts(
         ingest=ingest,
         live=LiveIngest(LiveParts(ingest.chunk, MemoryRows())),
         reader=Reader(archive, pii_masking=True),
         feed=Feed(archive, LocalBroadcast(), pii_masking=True),
-        authenticator=keys,
-        probes=ProbeParts(Metrics("api"), probe, metrics_guard=keys),
+        authenticator=ApiKeys(["alice"], ["machine"]),
+        audit=NotedAudit(),
+        probes=ProbeParts(Metrics("api"), probe, guard_metrics=True),
         limits=replace(LIMITS, body_timeout_s=patience_s),
     )
     app = build_app(parts)

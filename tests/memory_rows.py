@@ -55,7 +55,7 @@ class MemoryRows:
 
     async def open(self, new: NewLiveSession) -> LiveSession:
         meeting = self.meetings.get(new.meeting_id) or _Meeting(new.owner, new.language)
-        if meeting.owner != new.owner:
+        if meeting.owner != new.owner and not new.any_owner:
             raise Conflict
         if meeting.denied:
             raise ConsentDenied
@@ -87,10 +87,12 @@ class MemoryRows:
             if meeting_id == new.meeting_id and _heard_as(track, row.session.channels) & names:
                 raise Conflict
 
-    async def resume(self, meeting_id: str, owner: str, track: str, session_id: str) -> LiveSession:
+    async def resume(
+        self, meeting_id: str, owner: str | None, track: str, session_id: str
+    ) -> LiveSession:
         meeting = self.meetings.get(meeting_id)
         row = self.sessions.get((meeting_id, track))
-        if meeting is None or meeting.owner != owner or row is None:
+        if meeting is None or owner not in {None, meeting.owner} or row is None:
             raise NotFound
         if meeting.denied:
             raise ConsentDenied

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientSession
 
+from audit_twin import NotedAudit
 from http_stand_ins import Readying
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
@@ -28,7 +29,9 @@ from interview_agent.web.auth import ApiKeys
 from interview_agent.web.listen import listen
 from interview_agent.web.live.limits import SocketLimits
 from interview_agent.web.live.sockets import SOCKETS, LiveSockets
+from interview_agent.web.origins import Origins
 from interview_agent.web.parts import ProbeParts, StreamTimes, WebParts
+from interview_agent.web.rates import RateLimits
 from local_broadcast import LocalBroadcast
 from socket_client import Dialler
 
@@ -85,6 +88,7 @@ class SocketServer:
     broadcast: LocalBroadcast
     gate: Gate
     archive: PostgresArchive
+    audit: NotedAudit
     folder: Path
 
     async def stored(self, meeting_id: str, track: str = "main") -> bytes:
@@ -110,6 +114,8 @@ async def served_sockets(
     live_limits: LiveLimits | None = None,
     authenticator: Authenticator | None = None,
     streams: StreamTimes | None = None,
+    origins: tuple[str, ...] = (),
+    rates: RateLimits | None = None,
 ) -> AsyncIterator[SocketServer]:
     """Serve the API, by default with the keys of Alice, Bob and a machine."""
     blobs = LocalFsBlobStore(folder)
@@ -122,6 +128,7 @@ async def served_sockets(
     live = LiveIngest(
         LiveParts(ingest.chunk, PostgresLiveSessions(database), limits=live_limits or LiveLimits())
     )
+    audit = NotedAudit()
     feed = Feed(archive, broadcast, pii_masking=True)
     app = build_app(
         WebParts(
@@ -130,7 +137,10 @@ async def served_sockets(
             reader=Reader(archive, pii_masking=True),
             feed=feed,
             authenticator=authenticator or ApiKeys(["alice", "bob"], ["machine"]),
+            audit=audit,
             probes=ProbeParts(metrics, Readying()),
+            origins=Origins(origins),
+            rates=rates or RateLimits(),
             sockets=limits or SocketLimits(),
             streams=streams or StreamTimes(),
         )
@@ -148,6 +158,7 @@ async def served_sockets(
             broadcast=broadcast,
             gate=gate,
             archive=archive,
+            audit=audit,
             folder=folder,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,9 +26,9 @@ RELAXED_ENVIRONMENTS = ("dev", "local", "test")
 """Anything else is treated as production."""
 
 
-_ORIGIN = re.compile(r"https?://[^/\s?#@*]+\Z")
 _PLAIN_URL = re.compile(r"https?://[^/\s?#@]+(/[^\s?#@]*)?\Z")
 _ALGORITHM = re.compile(r"(RS|ES|HS)(256|384|512)\Z")
+_ORIGIN = re.compile(r"(https?://[^/\s?#@*]+|\*)\Z")
 
 
 class SettingsError(ValueError):
@@ -50,7 +51,7 @@ def _split_secrets(value: object) -> object:
 def _exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     exact = tuple(origin.lower().removesuffix("/") for origin in origins)
     if not all(_ORIGIN.match(origin) for origin in exact):
-        message = "each must be an origin such as https://app.example.com"
+        message = "each must be an origin such as https://app.example.com, or `*`"
         raise ValueError(message)
     return exact
 
@@ -75,6 +76,14 @@ def _plain_url(url: str) -> str:
     return url
 
 
+def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(str(ipaddress.ip_network(each, strict=False)) for each in networks)
+    except ValueError:
+        message = "each must be an address or a network such as 10.0.0.0/8"
+        raise ValueError(message) from None
+
+
 def _plain_dsn(value: object) -> object:
     if isinstance(value, str):
         scheme, separator, rest = value.partition("://")
@@ -84,6 +93,7 @@ def _plain_dsn(value: object) -> object:
 
 Csv = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_exact_origins)]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_networks)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_secrets)]
 Algorithms = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_one_family)]
 Url = Annotated[str, AfterValidator(_plain_url)]
@@ -220,11 +230,43 @@ class Settings(BaseModel):
 
     cors_allowed_origins: Origins = Field(
         (),
-        description="Origins of pages that may use this service, comma-separated and exact, such as"
-        " `https://app.example.com`. Our own origin and loopback always may.",
+        description="Origins of pages that may use this service, comma-separated, exact, such as"
+        " `https://app.example.com`. Our own origin and loopback always may; `*`: all.",
+    )
+    cors_allow_credentials: bool = Field(
+        True, description="Let those pages send cookies and TLS certificates along; never with `*`."
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="Addresses or networks of reverse proxies, comma-separated, whose"
+        " `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
     )
     ws_max_sockets: int = Field(
         1000, ge=1, description="Most WebSockets that are open at once; past it the answer is 503."
+    )
+    max_held_per_caller: int = Field(
+        600,
+        ge=1,
+        description="Most WebSockets and event streams that one identity, or one address, holds"
+        " open at once; past it the answer is 429.",
+    )
+    max_connections_per_address: int = Field(
+        1000,
+        ge=1,
+        description="Most connections of one address, trusted proxies aside; past it each is"
+        " answered 429 and closed.",
+    )
+    rate_limit_per_caller: float = Field(
+        1000.0,
+        gt=0,
+        description="Requests a second that one identity, or one address, may make in the long run;"
+        " twice as many in a burst. Past it the answer is 429.",
+    )
+    bad_credentials_per_minute: float = Field(
+        100.0,
+        gt=0,
+        description="Wrong keys and tokens that one address may show a minute; past it every"
+        " credential from there is answered 429.",
     )
 
     postgres_dsn: Dsn | None = Field(
@@ -261,6 +303,12 @@ class Settings(BaseModel):
         256 * 2**20,
         ge=2**20,
         description="Bytes of request bodies in memory at once; past it the answer is 503.",
+    )
+    backlog_max_chunks: int = Field(
+        50_000,
+        ge=1,
+        description="Chunks of one tenant that may wait to be heard, live tracks aside; past it"
+        " new audio is answered 429.",
     )
     body_timeout_sec: float = Field(
         30.0, gt=0, description="Longest silence while a request body arrives, in seconds."

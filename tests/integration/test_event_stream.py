@@ -15,6 +15,7 @@ from test_feed import Stand
 from test_http_api import NoWakeUps, always_ready
 from yarl import URL
 
+from audit_twin import NotedAudit
 from event_stream_client import EventStream, event_stream
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import PostgresLiveSessions
@@ -67,6 +68,7 @@ class Served:
             reader=Reader(archive, pii_masking=True),
             feed=await stack.enter_async_context(self.stand.feed()),
             authenticator=ApiKeys(["alice", "bob"], ["machine"]),
+            audit=NotedAudit(),
             probes=ProbeParts(self.metrics, always_ready),
             streams=StreamTimes(heartbeat_s=0.2, patience_s=1.0),
         )

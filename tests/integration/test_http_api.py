@@ -14,6 +14,7 @@ from aiohttp import ClientResponse, FormData
 from aiohttp.test_utils import TestClient, TestServer
 from jsonschema import Draft202012Validator
 
+from audit_twin import NotedAudit
 from http_stand_ins import stored_files
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
@@ -84,6 +85,7 @@ async def client(database: Database, tmp_path: Path) -> AsyncIterator[Client]:
         reader=Reader(archive, pii_masking=True),
         feed=Feed(archive, LocalBroadcast(), pii_masking=True),
         authenticator=ApiKeys(["alice", "bob"], ["machine"]),
+        audit=NotedAudit(),
         probes=ProbeParts(Metrics("api"), always_ready),
         limits=LIMITS,
         version="1.2.3",

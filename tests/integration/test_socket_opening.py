@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @pytest_asyncio.fixture
 async def server(database: Database, tmp_path: Path) -> AsyncIterator[SocketServer]:
-    limits = SocketLimits(max_sockets=2, origins=("https://app.example.com",))
-    async with served_sockets(database, tmp_path, limits=limits) as served:
+    limits, origins = SocketLimits(max_sockets=2), ("https://app.example.com",)
+    async with served_sockets(database, tmp_path, limits=limits, origins=origins) as served:
         yield served
 
 

@@ -40,6 +40,7 @@ def access_policy(settings: Settings) -> Policy:
             ingest_internal=settings.jwt_service_required_scopes_ingest_internal,
         ),
         tenant_required=settings.tenant_enforcement_enabled,
+        tenant_context_key=settings.tenant_context_key,
     )
 
 

@@ -7,12 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from interview_agent import __version__
+from interview_agent.adapters.audit_lines import AuditLines
 from interview_agent.adapters.postgres import (
     PostgresArchive,
+    PostgresBacklog,
     PostgresIntake,
     PostgresLiveSessions,
 )
-from interview_agent.compose.access import open_authenticator
+from interview_agent.compose.access import access_policy, open_authenticator
 from interview_agent.domain.roles import serves_api
 from interview_agent.metrics import (
     FEED_ITEMS,
@@ -23,6 +25,7 @@ from interview_agent.metrics import (
     LIVE_FRAMES_REFUSED,
     LIVE_SESSIONS,
 )
+from interview_agent.pipeline.backlog import Backlog
 from interview_agent.pipeline.feed import KIND_BY_ITEM, Feed
 from interview_agent.pipeline.ingest import Ingest
 from interview_agent.pipeline.live_ingest import LiveIngest, LiveLimits, LiveMeters, LiveParts
@@ -31,7 +34,10 @@ from interview_agent.web.app import build_app, build_probe_app
 from interview_agent.web.listen import listen
 from interview_agent.web.live.limits import MAX_MESSAGE_BYTES, SocketLimits
 from interview_agent.web.live.sockets import SOCKETS
+from interview_agent.web.origins import Origins
 from interview_agent.web.parts import Limits, Probe, ProbeParts, Readiness, WebParts
+from interview_agent.web.proxies import Proxies
+from interview_agent.web.rates import RateLimits
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
@@ -40,6 +46,17 @@ if TYPE_CHECKING:
     from interview_agent.adapters.valkey import ValkeyBroadcast
     from interview_agent.compose.servers import Backends
     from interview_agent.runtime.service import Service
+    from interview_agent.settings import Settings
+
+
+def _rate_limits(settings: Settings) -> RateLimits:
+    return RateLimits(
+        requests_per_s_of_address=settings.rate_limit_per_caller,
+        requests_per_s_of_identity=settings.rate_limit_per_caller,
+        bad_credentials_per_minute=settings.bad_credentials_per_minute,
+        held_by_identity=settings.max_held_per_caller,
+        held_by_address=settings.max_held_per_caller,
+    )
 
 
 def _readiness_probe(service: Service) -> Probe:
@@ -103,6 +120,9 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
         return
     authenticator = await open_authenticator(service, stack)
     archive = PostgresArchive(parts.database)
+    backlog = Backlog(PostgresBacklog(parts.database), settings.backlog_max_chunks)
+    service.loops["backlog"] = backlog.run
+    proxies = Proxies(settings.trusted_proxies)
     ingest = Ingest(
         PostgresIntake(parts.database),
         archive,
@@ -110,6 +130,7 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
         parts.wake,
         clock=lambda: datetime.now(UTC),
         accepting=lambda: not service.draining,
+        backlog=backlog,
     )
     app = build_app(
         WebParts(
@@ -118,10 +139,15 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
             reader=Reader(archive, pii_masking=settings.pii_masking),
             feed=_feed(service, archive, parts.broadcast),
             authenticator=authenticator,
+            policy=access_policy(settings),
+            audit=AuditLines(),
             probes=ProbeParts(
-                service.metrics,
-                _readiness_probe(service),
-                metrics_guard=authenticator if settings.is_prod else None,
+                service.metrics, _readiness_probe(service), guard_metrics=settings.is_prod
+            ),
+            rates=_rate_limits(settings),
+            proxies=proxies,
+            origins=Origins(
+                settings.cors_allowed_origins, credentials=settings.cors_allow_credentials
             ),
             limits=Limits(
                 chunk_max_bytes=settings.chunk_max_bytes,
@@ -132,11 +158,17 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
             sockets=SocketLimits(
                 max_sockets=settings.ws_max_sockets,
                 max_message_bytes=max(MAX_MESSAGE_BYTES, settings.live_max_frame_bytes),
-                origins=settings.cors_allowed_origins,
                 captions=settings.stt_provider != "mock",
             ),
             version=__version__,
         )
     )
     service.leavers.append(app[SOCKETS].close)
-    service.address = await listen(app, stack, host=settings.api_host, port=settings.api_port)
+    service.address = await listen(
+        app,
+        stack,
+        host=settings.api_host,
+        port=settings.api_port,
+        max_connections_per_address=settings.max_connections_per_address,
+        proxies=proxies,
+    )

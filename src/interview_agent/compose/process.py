@@ -71,6 +71,9 @@ def _check_settings(settings: Settings) -> None:
         message = f"in production {' and '.join(missing)} must be set: nothing is embedded there"
         raise StartupError(message)
     check_access(settings)
+    if settings.is_prod and "*" in settings.cors_allowed_origins:
+        message = "CORS_ALLOWED_ORIGINS=* is for development only (cors_wildcard_in_prod)"
+        raise StartupError(message)
     if settings.smtp_user and settings.smtp_security == "none":
         message = "SMTP_SECURITY=none would send SMTP_PASS in clear; use starttls or tls"
         raise StartupError(message)

@@ -19,6 +19,8 @@ class AgentError(Exception):
 
     code: ClassVar[str] = "unknown"
     fault: ClassVar[Fault] = Fault.PERMANENT
+    refusal: str | None = None
+    """Why somebody was turned away, as the audit trail keeps it; None: nobody was."""
 
     def __init__(
         self,
@@ -26,10 +28,12 @@ class AgentError(Exception):
         *,
         details: dict[str, Any] | None = None,
         retry_after_s: int | None = None,
+        refusal: str | None = None,
     ) -> None:
         self.message = message or (type(self).__doc__ or self.code).strip()
         self.details = details or {}
         self.retry_after_s = retry_after_s
+        self.refusal = refusal or self.refusal
         super().__init__(self.message)
 
     def __str__(self) -> str:
@@ -57,6 +61,13 @@ class NotFound(AgentError):
     fault = Fault.CALLER
 
 
+class ForeignMeeting(NotFound):
+    """There is no such thing here."""
+
+    # The caller is told the same, letter by letter, as of a meeting that does not exist.
+    refusal = "meeting_of_another"
+
+
 class Conflict(AgentError):
     """The request contradicts what is already stored."""
 
@@ -66,6 +77,8 @@ class Conflict(AgentError):
 
 class MeetingTaken(Conflict):
     """This meeting id is taken."""
+
+    refusal = "meeting_of_another"
 
 
 class SessionTaken(AgentError):
@@ -153,6 +166,7 @@ class ConsentDenied(AgentError):
 
     code = "consent_denied"
     fault = Fault.CALLER
+    refusal = "consent_denied"
 
 
 class Unauthorized(AgentError):
@@ -160,6 +174,7 @@ class Unauthorized(AgentError):
 
     code = "unauthorized"
     fault = Fault.CALLER
+    refusal = "unauthorized"
 
 
 class InvalidToken(Unauthorized):
@@ -188,6 +203,22 @@ class Forbidden(AgentError):
 
     code = "forbidden"
     fault = Fault.CALLER
+    refusal = "forbidden"
+
+
+class RateLimited(AgentError):
+    """Too much was asked in a short time; try again later."""
+
+    code = "rate_limited"
+    fault = Fault.TRANSIENT
+    refusal = "rate_limited"
+
+
+class BacklogFull(AgentError):
+    """As much audio of this tenant waits as may wait; try again later."""
+
+    code = "backlog_full"
+    fault = Fault.TRANSIENT
 
 
 class TooLarge(AgentError):

@@ -45,5 +45,5 @@ class Identity:
         return not wanted or self.scopes is None or not self.scopes.isdisjoint(wanted)
 
     def may_see(self, owner: str) -> bool:
-        """Whether the meetings of `owner` exist for this caller."""
+        """Whether the meetings of `owner` exist for this caller; for services all do."""
         return self.is_service or self.owner == owner

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from interview_agent.domain.errors import Forbidden
 from interview_agent.domain.identity import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from interview_agent.domain.identity import Identity
 
 
@@ -74,10 +77,15 @@ _FOR_SERVICES = {
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules of one deployment."""
+    """The rules of one deployment.
+
+    With `tenant_required`, users must have a tenant, and it stands in the context of what they
+    start under `tenant_context_key`.
+    """
 
     scopes: ScopeRules = field(default_factory=ScopeRules)
     tenant_required: bool = False
+    tenant_context_key: str = "tenant_id"
 
     def judge(self, caller: Identity, need: Need) -> Verdict:
         """Say whether `caller`, who was authenticated, may do what `need` stands for."""
@@ -98,3 +106,15 @@ class Policy:
             return Verdict(allowed=False, reason="missing_tenant")
         reason = "ws_user_auth_ok" if need is Need.SOCKET_USER else "auth_ok"
         return Verdict(allowed=True, reason=reason)
+
+    def context_of(self, caller: Identity, context: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the context of a meeting that `caller` starts.
+
+        Raises `Forbidden` for one that names the tenant of somebody else.
+        """
+        if not self.tenant_required or caller.tenant is None:
+            return context
+        if context.get(self.tenant_context_key, caller.tenant) != caller.tenant:
+            message = "the context names another tenant"
+            raise Forbidden(message, refusal="tenant_mismatch")
+        return {**context, self.tenant_context_key: caller.tenant}

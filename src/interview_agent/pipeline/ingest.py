@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from interview_agent.domain.errors import Backpressure, BadAudio, NotFound
+from interview_agent.domain.errors import Backpressure, BadAudio, ForeignMeeting, NotFound
 from interview_agent.domain.ids import check_name, new_meeting_id
 from interview_agent.domain.meeting import Consent, Meeting, Mode
 from interview_agent.domain.route import Stage
@@ -47,11 +47,24 @@ class Accepted:
     size_bytes: int
 
 
+class WaitingAudio(Protocol):
+    """Knows how much audio of an owner waits."""
+
+    def check(self, owner: str) -> None:
+        """Raise `BacklogFull` when no more may wait."""
+        ...
+
+    def accepted(self, owner: str) -> None:
+        """Count a chunk that was accepted now."""
+        ...
+
+
 class Ingest:
     """Takes in meetings and audio.
 
     `clock` gives the time in UTC, `random_hex` that many random bytes in hex. Once `accepting` is
-    false, new audio is turned away with `Backpressure`; what a live session took before is stored.
+    false, new audio is turned away with `Backpressure`, and with `BacklogFull` while the `backlog`
+    of its owner is; what a live session took before is stored.
     """
 
     def __init__(
@@ -64,8 +77,10 @@ class Ingest:
         clock: Callable[[], datetime],
         random_hex: Callable[[int], str] = secrets.token_hex,
         accepting: Callable[[], bool] = lambda: True,
+        backlog: WaitingAudio | None = None,
     ) -> None:
         self._intake = intake
+        self._backlog = backlog
         self._archive = archive
         self._blobs = blobs
         self._wake = wake
@@ -95,8 +110,8 @@ class Ingest:
         """Make one chunk durable; what is returned for survives any crash.
 
         Raises `ValidationFailed`, `BadAudio` for an empty body, `Conflict`, `ConsentDenied`,
-        `SessionTaken`, `Backpressure`, `StorageError` and `DatabaseError`; nothing of the chunk is
-        visible then.
+        `SessionTaken`, `Backpressure`, `BacklogFull`, `StorageError` and `DatabaseError`; nothing
+        of the chunk is visible then.
         """
         check_upload(upload)
         if upload.session_id is None:
@@ -110,8 +125,10 @@ class Ingest:
         # A live session was let in when it opened, and numbers its chunks itself.
         receipt = None if chunk.session_id else await self._intake.admit(chunk)
         if receipt is None:
+            self._check_backlog(chunk)
             await self._blobs.put(key, body)
             receipt = await self._intake.accept(chunk)
+            self._count(chunk, receipt)
             if upload.wake:
                 self._wake_up(chunk)
         return self._accepted(chunk, receipt)
@@ -132,6 +149,7 @@ class Ingest:
         self._check_open()
         probe = self._new_chunk(caller, upload, sha256="", size_bytes=0, key="")
         await self._intake.admit_meeting(probe)
+        self._check_backlog(probe)
         facts = await self._blobs.put_stream(self._key_prefix(upload), body, max_bytes=max_bytes)
         if facts.size_bytes == 0:
             await self._blobs.delete([facts.key])
@@ -141,6 +159,7 @@ class Ingest:
             caller, upload, sha256=facts.sha256, size_bytes=facts.size_bytes, key=facts.key
         )
         receipt = await self._intake.accept(chunk)
+        self._count(chunk, receipt)
         self._wake_up(chunk)
         return self._accepted(chunk, receipt)
 
@@ -149,9 +168,13 @@ class Ingest:
     ) -> Meeting:
         """Say that the meeting is over; asking again changes nothing. Raises `NotFound`."""
         check_name(meeting_id, "meeting_id")
-        view = await self._archive.meeting(meeting_id)
+        try:
+            view = await self._archive.meeting(meeting_id)
+        except NotFound:
+            # The archive's own message must not tell an unknown id from a foreign one.
+            raise NotFound from None
         if not caller.may_see(view.meeting.owner):
-            raise NotFound
+            raise ForeignMeeting
         meeting = await self._intake.finish(meeting_id, expected_last_seq)
         for stage in (Stage.LIVE, Stage.STT):
             self._wake.notify(stage, meeting_id)
@@ -161,6 +184,15 @@ class Ingest:
         if not self._accepting():
             message = "this process is stopping"
             raise Backpressure(message, retry_after_s=5)
+
+    def _check_backlog(self, chunk: NewChunk) -> None:
+        # A live track may go on: how many of them there are is bounded when they are opened.
+        if self._backlog is not None and not chunk.live and chunk.session_id is None:
+            self._backlog.check(chunk.owner)
+
+    def _count(self, chunk: NewChunk, receipt: Receipt) -> None:
+        if self._backlog is not None and not chunk.live and not receipt.duplicate:
+            self._backlog.accepted(chunk.owner)
 
     @staticmethod
     def _key_prefix(upload: Upload) -> str:
@@ -188,6 +220,7 @@ class Ingest:
             live=form.live,
             frames=upload.frames,
             session_id=upload.session_id,
+            any_owner=caller.is_service,
         )
 
     def _wake_up(self, chunk: NewChunk) -> None:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.domain.errors import NotFound, ValidationFailed
+from interview_agent.domain.errors import ForeignMeeting, NotFound, ValidationFailed
 from interview_agent.domain.ids import check_name
 from interview_agent.domain.lens import Lens
 from interview_agent.domain.meeting import (
@@ -323,5 +323,5 @@ class Reader:
             # The archive's own message must not tell an unknown id from a foreign one.
             raise NotFound from None
         if not caller.may_see(view.meeting.owner):
-            raise NotFound
+            raise ForeignMeeting
         return view

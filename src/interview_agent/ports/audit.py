@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 class AuditEvent:
     """One decision. Texts may hold anything that a caller sent: who stores them makes them safe.
 
-    `endpoint` is the path as it was asked for, `outcome` is `allow` or `deny`. `times` counts equal
-    events that were folded into this one.
+    `endpoint` is the path as it was asked for. `times` counts events that were folded into this
+    one, which was the first of them.
     """
 
-    outcome: str
+    outcome: Literal["allow", "deny"]
     endpoint: str
     method: str
     subject: str
@@ -44,7 +44,14 @@ class AuditLog(Protocol):
     """Keeps events; each is one structured line in the log, whatever becomes of its row."""
 
     def note(self, event: AuditEvent) -> None:
-        """Record an event without waiting: its row follows, equal ones folded under load."""
+        """Record an event without waiting: its row follows, like ones folded under load."""
+        ...
+
+    def tally(self, event: AuditEvent) -> None:
+        """Count one of many events of a subject in a meeting without waiting.
+
+        They share a row for each hour, which comes some seconds later; for accepted audio.
+        """
         ...
 
     async def record(self, event: AuditEvent) -> None:

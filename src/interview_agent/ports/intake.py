@@ -31,7 +31,8 @@ class NewChunk:
     `channel_tracks` names a track for each channel to hear apart; empty means the track itself
     hears all channels mixed. `sha256` is the full digest of the bytes in hex. `live` makes the
     track one that is captioned while it comes. A chunk of a live session names its `frames`,
-    first and last, and the `session_id` that wrote it.
+    first and last, and the `session_id` that wrote it. `owner` is whose meeting it must be, and
+    whose it becomes if nobody started it; with `any_owner` a meeting of somebody else is right too.
     """
 
     meeting_id: str
@@ -51,6 +52,7 @@ class NewChunk:
     live: bool = False
     frames: tuple[int, int] | None = None
     session_id: str | None = None
+    any_owner: bool = False
 
     @property
     def rows(self) -> tuple[tuple[str, int | None], ...]:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NewLiveSession:
-    """A socket that wants to send a track; `session_id` is a random name of this attempt."""
+    """A socket that wants to send a track; `session_id` is a random name of this attempt.
+
+    `owner` and `any_owner` are those of `NewChunk`.
+    """
 
     meeting_id: str
     owner: str
@@ -21,6 +24,7 @@ class NewLiveSession:
     sample_rate: int
     channels: int
     language: str | None = None
+    any_owner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,13 @@ class LiveSessions(Protocol):
         """
         ...
 
-    async def resume(self, meeting_id: str, owner: str, track: str, session_id: str) -> LiveSession:
-        """Open a track again as it was. Raises `NotFound`, `ConsentDenied`."""
+    async def resume(
+        self, meeting_id: str, owner: str | None, track: str, session_id: str
+    ) -> LiveSession:
+        """Open a track of a meeting of `owner` (None: of anybody) again as it was.
+
+        Raises `NotFound`, `ConsentDenied`.
+        """
         ...
 
     async def hold(self, sessions: Sequence[LiveSession], hold_s: float) -> list[LiveSession]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import structlog
-
-from interview_agent.domain.errors import CredentialsAmbiguous, InvalidToken, Unauthorized
+from interview_agent.domain.errors import CredentialsAmbiguous, Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 HEADER = "Authorization"
 
 _SCHEME = "bearer"
-
-_log = structlog.get_logger(__name__)
 
 
 class BearerTokens:
@@ -56,12 +52,8 @@ class BearerTokens:
                 return await self._service_keys.identify(request)
             message = "A bearer token is needed."
             raise Unauthorized(message)
-        try:
-            claims = await self._tokens.claims_of(token)
-            return self._rules.identity_of(claims, self._terms.end_of(claims, self._now()))
-        except InvalidToken as error:
-            _log.info("token_refused", reason=error.refusal)
-            raise
+        claims = await self._tokens.claims_of(token)
+        return self._rules.identity_of(claims, self._terms.end_of(claims, self._now()))
 
     def header_of(self, credential: str) -> tuple[str, str]:
         """Return the header of tokens."""

@@ -10,6 +10,7 @@ from aiohttp import web
 from swagger_ui_bundle import swagger_ui_path
 
 from interview_agent.web.openapi import Document, for_viewer
+from interview_agent.web.route import OpenRoute
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -20,10 +21,7 @@ _KEEP = {"Cache-Control": "public, max-age=3600"}
 
 
 def _page(text: str, content_type: str) -> web.Response:
-    headers = {
-        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-        "Referrer-Policy": "no-referrer",
-    }
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     return web.Response(text=text, content_type=content_type, charset="utf-8", headers=headers)
 
 
@@ -32,8 +30,8 @@ def _json(document: Document) -> web.Response:
     return web.Response(text=text, content_type="application/json")
 
 
-def register_docs(app: web.Application, document: Document) -> None:
-    """Serve the description, the page and the files of the viewer."""
+def docs_routes(document: Document) -> tuple[OpenRoute, ...]:
+    """Return the routes of the description, the page and the files of the viewer."""
     pages = files("interview_agent.web") / "pages"
     html = (pages / "docs.html").read_text(encoding="utf-8")
     script = (pages / "docs.js").read_text(encoding="utf-8")
@@ -56,8 +54,10 @@ def register_docs(app: web.Application, document: Document) -> None:
         return web.FileResponse(viewer / request.match_info["name"], headers=_KEEP)
 
     names = "|".join(_VIEWER_FILES).replace(".", r"\.")
-    app.router.add_get("/openapi.json", openapi)
-    app.router.add_get("/docs", page)
-    app.router.add_get("/docs/openapi.json", openapi_for_viewer)
-    app.router.add_get("/docs/docs.js", page_script)
-    app.router.add_get(f"/docs/{{name:{names}}}", viewer_file)
+    return (
+        OpenRoute("/openapi.json", openapi, "The description of the API"),
+        OpenRoute("/docs", page, "A page that shows it"),
+        OpenRoute("/docs/openapi.json", openapi_for_viewer, "The description for that page"),
+        OpenRoute("/docs/docs.js", page_script, "The script of that page"),
+        OpenRoute(f"/docs/{{name:{names}}}", viewer_file, "The viewer"),
+    )

@@ -29,6 +29,8 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "too_large": 413,
     "unsupported_media_type": 415,
     "validation": 422,
+    "rate_limited": 429,
+    "backlog_full": 429,
     "backpressure": 503,
     "storage_error": 503,
     "db_error": 503,

@@ -11,12 +11,16 @@ from aiohttp import web
 
 from interview_agent.domain.ids import trace_id_of
 from interview_agent.metrics import REQUEST_LATENCY, REQUESTS, Metrics
+from interview_agent.web.parts import GATE
 from interview_agent.web.route import TRACE_ID
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
 UNMATCHED = "unmatched"
+_NEVER_LIMITED = frozenset({"/health", "/ready"})
+_NOTHING_IS_LOADED = "default-src 'none'; frame-ancestors 'none'"
+_TLS_FOR_A_YEAR = "max-age=31536000"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
 
@@ -59,10 +63,24 @@ def metrics_middleware(metrics: Metrics) -> Middleware:
     return measure
 
 
+@web.middleware
+async def gate_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count a request, whatever it asks for; only whoever watches over us may ask at will."""
+    if route_template(request) not in _NEVER_LIMITED:
+        request.app[GATE].knock(request)
+    return await handler(request)
+
+
 async def set_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Set the headers of every answer, and take away the one that names our versions."""
     response.headers.pop("Server", None)
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
     response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("Content-Security-Policy", _NOTHING_IS_LOADED)
+    if gate := request.app.get(GATE):
+        if gate.came_by_tls(request):
+            response.headers["Strict-Transport-Security"] = _TLS_FOR_A_YEAR
+        gate.answered(request, response.status)
     if trace_id := request.get(TRACE_ID):
         response.headers["X-Trace-Id"] = trace_id

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from interview_agent.domain.ids import NAME_PATTERN
+from interview_agent.domain.policy import Need
 from interview_agent.web.route import OpenRoute, Route, Takes
 from interview_agent.web.schemas import ErrorAnswer, RecordingQuery
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _REF = "#/components/schemas/{model}"
-_USUAL_ERRORS = (401, 422, 500, 503)
+_GUARDED_ERRORS = (401, 403, 429)
+_USUAL_ERRORS = (*_GUARDED_ERRORS, 422, 500, 503)
 
 Document = dict[str, Any]
 _Schemas = Mapping[tuple[Any, JsonSchemaMode], Document]
@@ -112,15 +114,20 @@ def _operation(route: Route, schemas: _Schemas) -> Document:
 
 def _open_operation(route: OpenRoute, schemas: _Schemas) -> Document:
     content = _answer(route, schemas)
+    error = _content(schemas[ErrorAnswer, "serialization"])
+    responses: Document = {
+        str(status): {"description": _phrase(status), "content": content}
+        for status in (200, *route.also)
+    }
+    is_open = route.need is Need.OPEN
+    for status in () if is_open else _GUARDED_ERRORS:
+        responses[str(status)] = {"description": _phrase(status), "content": error}
     return {
         "operationId": getattr(route.handler, "__name__", route.path.strip("/")),
         "summary": route.summary,
         "tags": [route.tag],
-        "security": [],
-        "responses": {
-            str(status): {"description": _phrase(status), "content": content}
-            for status in (200, *route.also)
-        },
+        "security": [] if is_open else [{"apiKey": []}, {}],
+        "responses": responses,
     }
 
 

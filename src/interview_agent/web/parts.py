@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from interview_agent.domain.policy import Policy
 from interview_agent.web.body import ByteBudget
+from interview_agent.web.gate import Gate
 from interview_agent.web.live.limits import SocketLimits
+from interview_agent.web.origins import Origins
+from interview_agent.web.proxies import Proxies
+from interview_agent.web.rates import RateLimits
 
 if TYPE_CHECKING:
     from interview_agent.metrics import Metrics
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from interview_agent.pipeline.ingest import Ingest
     from interview_agent.pipeline.live_ingest import LiveIngest
     from interview_agent.pipeline.reader import Reader
+    from interview_agent.ports.audit import AuditLog
     from interview_agent.web.auth import Authenticator
 
 
@@ -64,12 +70,12 @@ class StreamTimes:
 class ProbeParts:
     """What `/health`, `/ready` and `/metrics` need.
 
-    With `metrics_guard`, `/metrics` is for service identities alone; without it is open.
+    With `guard_metrics`, the API shows `/metrics` to service identities alone; else it is open.
     """
 
     metrics: Metrics
     readiness: Probe
-    metrics_guard: Authenticator | None = None
+    guard_metrics: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,12 @@ class WebParts:
     reader: Reader
     feed: Feed
     authenticator: Authenticator
+    audit: AuditLog
     probes: ProbeParts
+    policy: Policy = field(default_factory=Policy)
+    rates: RateLimits = field(default_factory=RateLimits)
+    proxies: Proxies = field(default_factory=Proxies)
+    origins: Origins = field(default_factory=Origins)
     limits: Limits = Limits()
     streams: StreamTimes = StreamTimes()
     sockets: SocketLimits = field(default_factory=SocketLimits)
@@ -91,3 +102,4 @@ class WebParts:
 PARTS = web.AppKey("PARTS", WebParts)
 PROBES = web.AppKey("PROBES", ProbeParts)
 BUDGET = web.AppKey("BUDGET", ByteBudget)
+GATE = web.AppKey("GATE", Gate)

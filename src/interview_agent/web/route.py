@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from interview_agent.domain.errors import ValidationFailed
+from interview_agent.domain.errors import NotFound, ValidationFailed
+from interview_agent.domain.policy import Need
 from interview_agent.web.body import (
     Lease,
     load_json,
@@ -19,13 +20,14 @@ from interview_agent.web.body import (
     refuse_encoding,
     require_json,
 )
-from interview_agent.web.errors import envelope
-from interview_agent.web.parts import BUDGET, PARTS, WebParts
+from interview_agent.web.errors import envelope, error_answer
+from interview_agent.web.parts import BUDGET, GATE, PARTS, PROBES, WebParts
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler as AiohttpHandler
 
     from interview_agent.domain.identity import Identity
+    from interview_agent.web.gate import Gate, Visit
 
 MAX_LISTED_ERRORS = 20
 TRACE_ID = web.RequestKey("TRACE_ID", str)
@@ -49,9 +51,15 @@ class Call:
     request: web.Request
     parts: WebParts
     caller: Identity
+    visit: Visit
     query: Any
     headers: Any
     body: Any
+
+    @property
+    def gate(self) -> Gate:
+        """What let the caller in."""
+        return self.request.app[GATE]
 
     @property
     def meeting_id(self) -> str:
@@ -78,10 +86,12 @@ OpenHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route of the API: everything that serving and describing it needs.
+    """One route of the API: everything that serving, guarding and describing it needs.
 
-    `also` lists further success statuses, `errors` the error statuses beyond the usual ones. An
-    `answer` of None is a text of `media_type`. `headers` holds the headers that mean something.
+    `need` is what the caller must be allowed. `also` lists further success statuses, `errors` the
+    error statuses beyond the usual ones. An `answer` of None is a text of `media_type`. `headers`
+    holds the headers that mean something. `absent` gives what stands beside the error when the
+    meeting of that id is not there.
     """
 
     method: str
@@ -98,11 +108,13 @@ class Route:
     media_type: str = "application/json"
     errors: tuple[int, ...] = ()
     tag: str = "meetings"
+    absent: Callable[[str], Mapping[str, Any]] | None = None
+    need: Need = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRoute:
-    """A route that needs no identity and answers by itself."""
+    """A route that answers by itself; only `METRICS` may ask for an identity, where guarded."""
 
     path: str
     handler: OpenHandler
@@ -111,6 +123,7 @@ class OpenRoute:
     media_type: str = "application/json"
     also: tuple[int, ...] = ()
     tag: str = "service"
+    need: Need = Need.OPEN
 
 
 def json_response(content: Mapping[str, Any], status: int = 200) -> web.Response:
@@ -160,25 +173,54 @@ def _headers(model: type[BaseModel], request: web.Request) -> Any:
 
 def _served(route: Route) -> AiohttpHandler:
     async def serve(request: web.Request) -> web.StreamResponse:
-        parts = request.app[PARTS]
-        # Nothing of the body is read for somebody unknown.
-        caller = await parts.authenticator.identify(request)
-        query = validated(route.query, dict(request.query), "query") if route.query else None
-        headers = _headers(route.headers, request) if route.headers else None
-        with request.app[BUDGET].lease() as lease:
-            body = None
-            if route.body is not None:
-                raw = await _json_body(route, request, parts, lease)
-                body = validated(route.body, raw, "body")
-                del raw
-            answer = await route.handler(
-                Call(request, parts, caller, query=query, headers=headers, body=body)
-            )
+        gate = request.app[GATE]
+        visit = gate.visit(request)
+        try:
+            with gate.watch(request, visit):
+                # Nothing of the body is read for somebody unknown.
+                caller = await gate.admit(request, visit, route.need)
+                answer = await _answered(route, request, caller, visit)
+        except NotFound as error:
+            if route.absent is None:
+                raise
+            return error_answer(error, beside=route.absent(request.match_info["meeting_id"]))
         if isinstance(answer, web.StreamResponse):
             return answer
         if isinstance(answer, Reply):
             return json_response(answer.content, answer.status)
         return json_response(answer, route.status)
+
+    return serve
+
+
+async def _answered(
+    route: Route, request: web.Request, caller: Identity, visit: Visit
+) -> Mapping[str, Any] | Reply | web.StreamResponse:
+    parts = request.app[PARTS]
+    query = validated(route.query, dict(request.query), "query") if route.query else None
+    headers = _headers(route.headers, request) if route.headers else None
+    with request.app[BUDGET].lease() as lease:
+        body = None
+        if route.body is not None:
+            raw = await _json_body(route, request, parts, lease)
+            body = validated(route.body, raw, "body")
+            del raw
+        return await route.handler(
+            Call(request, parts, caller, visit, query=query, headers=headers, body=body)
+        )
+
+
+def _served_openly(route: OpenRoute) -> AiohttpHandler:
+    if route.need is Need.OPEN:
+        return route.handler
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if request.app[PROBES].guard_metrics:
+            gate = request.app[GATE]
+            visit = gate.visit(request)
+            with gate.watch(request, visit):
+                await gate.admit(request, visit, route.need)
+        return await route.handler(request)
 
     return serve
 
@@ -206,6 +248,6 @@ def register(app: web.Application, routes: Iterable[Route]) -> None:
 
 
 def register_open(app: web.Application, routes: Iterable[OpenRoute]) -> None:
-    """Serve routes that need no identity."""
+    """Serve routes that need no identity, or only where they are guarded."""
     for route in routes:
-        _add(app, "GET", route.path, route.handler)
+        _add(app, "GET", route.path, _served_openly(route))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from interview_agent.domain.policy import Need
 from interview_agent.pipeline.feed import FeedItem, Retracted, StatusChanged, Updated
 from interview_agent.web.event_stream import HEADERS, MEDIA_TYPE, event_text, send_events
 from interview_agent.web.live.messages import feed_message
@@ -32,13 +33,14 @@ async def follow_meeting(call: Call) -> web.StreamResponse:
         first = await anext(items)
         if call.request.method == "HEAD":
             return web.Response(headers=HEADERS)
-        async with aclosing(_texts(call.meeting_id, after, first, items)) as texts:
-            return await send_events(
-                call.request,
-                texts,
-                call.parts.streams,
-                partial(call.parts.authenticator.lapsed, call.caller),
-            )
+        with call.gate.holding(call.visit):
+            async with aclosing(_texts(call.meeting_id, after, first, items)) as texts:
+                return await send_events(
+                    call.request,
+                    texts,
+                    call.parts.streams,
+                    partial(call.parts.authenticator.lapsed, call.caller),
+                )
 
 
 async def _texts(
@@ -70,6 +72,7 @@ EVENT_ROUTES: tuple[Route, ...] = (
         query=EventsQuery,
         headers=EventsHeaders,
         errors=(404,),
+        need=Need.MEETING_READ,
     ),
 )
 """Every route that streams."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from interview_agent.domain.errors import NotFound
 from interview_agent.domain.meeting import Meeting, Status
+from interview_agent.domain.policy import Need
 from interview_agent.domain.upload import AudioForm, Upload
 from interview_agent.metrics import CHUNKS_ACCEPTED
 from interview_agent.pipeline.ingest import Accepted, StartRequest
 from interview_agent.pipeline.reader import API_VERSION, absent_meeting
 from interview_agent.web.body import decode_audio
-from interview_agent.web.errors import error_answer
 from interview_agent.web.route import Call, Reply, Route, Takes, validated
 from interview_agent.web.schemas import (
     ChunkAccepted,
@@ -28,9 +27,6 @@ from interview_agent.web.schemas import (
     Started,
 )
 from interview_agent.web.upload import open_recording
-
-if TYPE_CHECKING:
-    from aiohttp import web
 
 _STEREO = 2
 
@@ -57,7 +53,7 @@ async def start(call: Call) -> dict[str, Any]:
         mode=body.mode,
         language=body.language,
         consent=body.consent,
-        context=body.context,
+        context=call.parts.policy.context_of(call.caller, body.context),
         recipients=tuple(body.recipients),
     )
     return await _standing(call, await call.parts.ingest.start(call.caller, request))
@@ -98,6 +94,11 @@ async def take_chunk(call: Call) -> dict[str, Any]:
         trace_id=call.trace_id,
     )
     return _accepted(call, upload, await call.parts.ingest.chunk(call.caller, upload, audio))
+
+
+async def take_service_chunk(call: Call) -> dict[str, Any]:
+    """Make one chunk durable that a service brings, whoever the meeting belongs to."""
+    return await take_chunk(call)
 
 
 def _recording_upload(call: Call, query: RecordingQuery) -> Upload:
@@ -152,12 +153,9 @@ async def finish(call: Call) -> dict[str, Any]:
     return await _standing(call, meeting)
 
 
-async def show_meeting(call: Call) -> dict[str, Any] | web.Response:
+async def show_meeting(call: Call) -> dict[str, Any]:
     """Return a meeting with its transcript and report."""
-    try:
-        return await call.parts.reader.meeting(call.caller, call.meeting_id)
-    except NotFound as error:
-        return error_answer(error, beside=absent_meeting(call.meeting_id))
+    return await call.parts.reader.meeting(call.caller, call.meeting_id)
 
 
 async def list_meetings(call: Call) -> dict[str, Any]:
@@ -188,6 +186,7 @@ MEETING_ROUTES: tuple[Route, ...] = (
         takes=Takes.JSON,
         body=StartBody,
         errors=(409, 413, 415),
+        need=Need.MEETING_WRITE,
     ),
     Route(
         "GET",
@@ -196,6 +195,7 @@ MEETING_ROUTES: tuple[Route, ...] = (
         "List one's meetings, newest first",
         MeetingPage,
         query=ListQuery,
+        need=Need.MEETING_READ,
     ),
     Route(
         "GET",
@@ -204,6 +204,8 @@ MEETING_ROUTES: tuple[Route, ...] = (
         "Read a meeting: status, transcript, report",
         MeetingAnswer,
         errors=(404,),
+        absent=absent_meeting,
+        need=Need.MEETING_READ,
     ),
     Route(
         "POST",
@@ -214,6 +216,18 @@ MEETING_ROUTES: tuple[Route, ...] = (
         takes=Takes.CHUNK_JSON,
         body=ChunkBody,
         errors=(400, 403, 408, 409, 413, 415),
+        need=Need.MEETING_WRITE,
+    ),
+    Route(
+        "POST",
+        "/v1/internal/meetings/{meeting_id}/chunks",
+        take_service_chunk,
+        "Send one chunk of audio as a service, for anybody's meeting",
+        ChunkAccepted,
+        takes=Takes.CHUNK_JSON,
+        body=ChunkBody,
+        errors=(400, 408, 413, 415),
+        need=Need.INGEST_INTERNAL,
     ),
     Route(
         "GET",
@@ -222,6 +236,7 @@ MEETING_ROUTES: tuple[Route, ...] = (
         "See which chunks came, to resume an upload",
         ChunksAnswer,
         errors=(404,),
+        need=Need.MEETING_READ,
     ),
     Route(
         "POST",
@@ -234,6 +249,7 @@ MEETING_ROUTES: tuple[Route, ...] = (
         takes=Takes.AUDIO_STREAM,
         query=RecordingQuery,
         errors=(400, 403, 408, 409, 413, 415),
+        need=Need.MEETING_WRITE,
     ),
     Route(
         "POST",
@@ -245,6 +261,7 @@ MEETING_ROUTES: tuple[Route, ...] = (
         takes=Takes.JSON_OR_NOTHING,
         body=FinishBody,
         errors=(404, 413, 415),
+        need=Need.MEETING_WRITE,
     ),
     Route(
         "GET",
@@ -253,6 +270,7 @@ MEETING_ROUTES: tuple[Route, ...] = (
         "Read the transcript: segments, words, both texts, every change",
         SegmentsAnswer,
         errors=(404,),
+        need=Need.MEETING_READ,
     ),
 )
 """Every route of meetings."""

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from interview_agent import metrics as meters
-from interview_agent.domain.errors import Forbidden
+from interview_agent.domain.policy import Need
 from interview_agent.web.parts import PROBES, Probe, Readiness
 from interview_agent.web.route import OpenRoute, json_response
 from interview_agent.web.schemas import Alive, ReadyAnswer
@@ -42,13 +42,8 @@ async def ready(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Return the exposition text. Raises `Unauthorized` and `Forbidden` where it is guarded."""
-    probes = request.app[PROBES]
-    if probes.metrics_guard is not None:
-        caller = await probes.metrics_guard.identify(request)
-        if not caller.is_service:
-            raise Forbidden
-    response = web.Response(body=probes.metrics.render().encode())
+    """Return the exposition text."""
+    response = web.Response(body=request.app[PROBES].metrics.render().encode())
     response.headers["Content-Type"] = meters.CONTENT_TYPE
     return response
 
@@ -56,6 +51,8 @@ async def metrics(request: web.Request) -> web.Response:
 SERVICE_ROUTES: tuple[OpenRoute, ...] = (
     OpenRoute("/health", health, "Is the process alive", Alive),
     OpenRoute("/ready", ready, "Can the process do its work now", ReadyAnswer, also=(503,)),
-    OpenRoute("/metrics", metrics, "Prometheus metrics", media_type="text/plain"),
+    OpenRoute(
+        "/metrics", metrics, "Prometheus metrics", media_type="text/plain", need=Need.METRICS
+    ),
 )
 """The routes that every role serves."""

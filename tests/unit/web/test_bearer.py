@@ -196,12 +196,12 @@ class TestLapses:
         assert OpenDoor().lapsed(await identity(OpenDoor())) is None
 
 
-async def test_a_refused_token_is_logged_by_its_fault_alone(
+async def test_a_refused_token_is_known_by_its_fault_alone(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(InvalidToken):
+    with pytest.raises(InvalidToken) as refused:
         await identity(Door(), (BEARER, "Bearer planted-secret"))
+    assert refused.value.refusal == "unknown_key"
     printed = capsys.readouterr()
-    written = printed.out + printed.err + caplog.text
-    assert "unknown_key" in written
+    written = f"{refused.value!r}{refused.value}{printed.out}{printed.err}{caplog.text}"
     assert "planted-secret" not in written

@@ -1,6 +1,7 @@
 """PostgreSQL: the truth about meetings, audio, work and results."""
 
 from interview_agent.adapters.postgres.archive import PostgresArchive
+from interview_agent.adapters.postgres.backlog import PostgresBacklog
 from interview_agent.adapters.postgres.database import Database, open_database
 from interview_agent.adapters.postgres.intake import PostgresIntake
 from interview_agent.adapters.postgres.live_records import PostgresLiveRecords
@@ -12,6 +13,7 @@ from interview_agent.adapters.postgres.work import PostgresWorkStore
 __all__ = [
     "Database",
     "PostgresArchive",
+    "PostgresBacklog",
     "PostgresIntake",
     "PostgresLiveRecords",
     "PostgresLiveSessions",

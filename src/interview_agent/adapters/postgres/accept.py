@@ -63,7 +63,7 @@ class _Session:
 
 def check_meeting(chunk: NewChunk, owner: str, consent: str) -> None:
     """Raise `Conflict` or `ConsentDenied` unless the meeting takes this sender's audio."""
-    if owner != chunk.owner:
+    if owner != chunk.owner and not chunk.any_owner:
         raise MeetingTaken
     if consent == Consent.DENIED:
         raise ConsentDenied

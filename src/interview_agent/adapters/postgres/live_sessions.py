@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
-from interview_agent.domain.errors import Conflict, ConsentDenied, MeetingTaken, NotFound
+from interview_agent.domain.errors import (
+    Conflict,
+    ConsentDenied,
+    ForeignMeeting,
+    MeetingTaken,
+    NotFound,
+)
 from interview_agent.domain.meeting import Consent
 from interview_agent.domain.upload import split_names
 from interview_agent.ports.live_sessions import LiveCapacity, LiveSession
@@ -90,7 +96,7 @@ class PostgresLiveSessions:
                 "SELECT owner, consent FROM meetings WHERE meeting_id = $1 FOR UPDATE",
                 new.meeting_id,
             )
-            if meeting["owner"] != new.owner:
+            if meeting["owner"] != new.owner and not new.any_owner:
                 raise MeetingTaken
             _check_consent(meeting["consent"])
             await self._check_track(connection, new)
@@ -125,18 +131,22 @@ class PostgresLiveSessions:
             message = "this track has another codec, rate or number of channels"
             raise Conflict(message, details={"track": new.track})
 
-    async def resume(self, meeting_id: str, owner: str, track: str, session_id: str) -> LiveSession:
+    async def resume(
+        self, meeting_id: str, owner: str | None, track: str, session_id: str
+    ) -> LiveSession:
         return await self._patience.wait(self._resume(meeting_id, owner, track, session_id))
 
     async def _resume(
-        self, meeting_id: str, owner: str, track: str, session_id: str
+        self, meeting_id: str, owner: str | None, track: str, session_id: str
     ) -> LiveSession:
         async with self._database.transaction() as connection:
             meeting = await connection.fetchrow(
                 "SELECT owner, consent FROM meetings WHERE meeting_id = $1 FOR UPDATE", meeting_id
             )
-            if meeting is None or meeting["owner"] != owner:
+            if meeting is None:
                 raise NotFound
+            if owner is not None and meeting["owner"] != owner:
+                raise ForeignMeeting
             row = await connection.fetchrow(
                 "UPDATE live_sessions SET session_id = $3,"
                 " open_until = now() + make_interval(secs => $4)"

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from interview_agent.domain.errors import AgentError, Backpressure, DatabaseError, NotFound
+from interview_agent.domain.errors import (
+    AgentError,
+    Backpressure,
+    DatabaseError,
+    ForeignMeeting,
+    NotFound,
+)
 from interview_agent.domain.ids import check_name
 from interview_agent.pipeline.feed.hub import Hub, Listener
 from interview_agent.pipeline.feed.items import (
@@ -181,10 +187,10 @@ class Feed:
                     # The archive's own message must not tell an unknown id from a foreign one.
                     raise NotFound from None
                 if not caller.may_see(view.meeting.owner):
-                    raise NotFound
+                    raise ForeignMeeting
                 hub.load(view, await self._archive.segments(hub.meeting_id))
             elif not caller.may_see(hub.meeting.owner):
-                raise NotFound
+                raise ForeignMeeting
 
     async def _first_cursor(self, hub: Hub, after: int | None) -> int:
         if after is None:

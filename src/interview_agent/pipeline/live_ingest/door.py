@@ -92,6 +92,7 @@ class LiveIngest:
                 sample_rate=request.sample_rate,
                 channels=request.channels,
                 language=request.language,
+                any_owner=caller.is_service,
             )
         )
         return await self._enter(
@@ -119,9 +120,8 @@ class LiveIngest:
         check_name(meeting_id, "meeting_id")
         check_name(track, "track")
         self._check_open()
-        session = await self._parts.sessions.resume(
-            meeting_id, caller.owner, track, self._random_hex(16)
-        )
+        owner = None if caller.is_service else caller.owner
+        session = await self._parts.sessions.resume(meeting_id, owner, track, self._random_hex(16))
         return await self._enter(caller, session, Listener(on_ack, on_trouble), trace_id=trace_id)
 
     async def run(self, *, every_s: float = _HOLD_EVERY_S) -> None:

@@ -18,7 +18,7 @@ from interview_agent.web.live.parting import Parted, gone
 if TYPE_CHECKING:
     from aiohttp import WSMessage, web
 
-    from interview_agent.domain.identity import Identity
+    from interview_agent.web.live.escort import Escort
     from interview_agent.web.parts import WebParts
 
 _ENDS = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
@@ -37,14 +37,14 @@ class Connection:
         socket: web.WebSocketResponse,
         transport: asyncio.Transport,
         parts: WebParts,
-        caller: Identity,
+        escort: Escort,
         leaving: asyncio.Event,
         trace_id: str,
     ) -> None:
         self._socket = socket
         self._transport = transport
         self._parts = parts
-        self._caller = caller
+        self._escort = escort
         self._leaving = leaving
         self._trace_id = trace_id
         self._patience = parts.sockets.patience
@@ -62,7 +62,7 @@ class Connection:
             async with asyncio.TaskGroup() as group:
                 dialogue = Dialogue(
                     self._parts,
-                    self._caller,
+                    self._escort,
                     self._outbox,
                     group.create_task,
                     trace_id=self._trace_id,
@@ -84,8 +84,8 @@ class Connection:
             "socket_ended",
             code=parting.code,
             reason=parting.reason,
-            subject=self._caller.subject,
-            contour=self._caller.kind.value,
+            subject=self._escort.caller.subject,
+            contour=self._escort.caller.kind.value,
             open_s=round(self._clock() - started_at, 1),
         )
         await self._close(parting)
@@ -142,7 +142,7 @@ class Connection:
             if now - pinged_at >= self._patience.ping_every_s:
                 pinged_at = now
                 self._outbox.ping()
-            reason = self._parts.authenticator.lapsed(self._caller)
+            reason = self._parts.authenticator.lapsed(self._escort.caller)
             if reason is not None:
                 raise Parted(WSCloseCode.POLICY_VIOLATION, reason)
             dialogue.tick()

@@ -10,6 +10,7 @@ from aiohttp import WSCloseCode
 from interview_agent.domain.errors import (
     AgentError,
     Fault,
+    Forbidden,
     FrameRefused,
     MeetingTaken,
     NoSession,
@@ -48,9 +49,9 @@ from interview_agent.web.live.session import AudioSession
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from interview_agent.domain.identity import Identity
     from interview_agent.pipeline.feed import FeedItem
     from interview_agent.pipeline.live_ingest import AudioAck, LiveTrack
+    from interview_agent.web.live.escort import Escort
     from interview_agent.web.live.outbox import Outbox
     from interview_agent.web.parts import WebParts
 
@@ -65,7 +66,7 @@ class Dialogue:
     def __init__(
         self,
         parts: WebParts,
-        caller: Identity,
+        escort: Escort,
         outbox: Outbox,
         spawn: Spawn,
         *,
@@ -73,7 +74,8 @@ class Dialogue:
         clock: Callable[[], float],
     ) -> None:
         self._parts = parts
-        self._caller = caller
+        self._escort = escort
+        self._caller = escort.caller
         self._outbox = outbox
         self._spawn = spawn
         self._trace_id = trace_id
@@ -85,7 +87,7 @@ class Dialogue:
         self._never_stored: AgentError | None = None
         self._listening = Listening(
             parts.feed,
-            caller,
+            escort.caller,
             outbox,
             spawn,
             shows=self._shows,
@@ -104,10 +106,15 @@ class Dialogue:
         if not isinstance(said, AudioChunk):
             self._speaks_ours = True
             self.conduct.controlled()
+        meeting_id = getattr(said, "meeting_id", None)
         try:
+            reason = self._escort.judge(said.event_type)
             await self._obey(said)
         except AgentError as error:
+            self._escort.refused(error, meeting_id)
             self._refuse(error)
+        else:
+            self._escort.done(said.event_type, reason, meeting_id)
 
     async def binary(self, body: bytes) -> None:
         """Take a frame of audio."""
@@ -302,7 +309,7 @@ class Dialogue:
     def _refuse(self, error: AgentError, **details: object) -> None:
         self._tell_error(error, **details)
         self.conduct.erred()
-        if isinstance(error, NotFound | MeetingTaken):
+        if isinstance(error, NotFound | MeetingTaken | Forbidden):
             self.conduct.trespassed()
 
     def _tell_error(self, error: AgentError, **details: object) -> None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 from multidict import CIMultiDict
-from yarl import URL
 
 from interview_agent.domain.errors import Forbidden, Unauthorized
-from interview_agent.domain.identity import Identity, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
+    from interview_agent.domain.identity import Identity
+    from interview_agent.domain.policy import Need
     from interview_agent.web.auth import Authenticator
+    from interview_agent.web.gate import Gate, Visit
+    from interview_agent.web.origins import Origins
 
 SUBPROTOCOL = "interview-agent.v1"
 """The only sub-protocol that is ever answered with."""
@@ -29,15 +28,12 @@ _SECRETS_IN_QUERY = frozenset({"token", "access_token", "api_key", "apikey", "x-
 
 
 async def admit(
-    request: web.Request,
-    *,
-    contour: Kind,
-    authenticator: Authenticator,
-    origins: Collection[str],
+    request: web.Request, visit: Visit, need: Need, *, gate: Gate, origins: Origins
 ) -> Identity:
     """Return who opens the socket.
 
-    Raises `Unauthorized`, `Forbidden`, and HTTP 400 or 426 for what is no WebSocket handshake.
+    Raises `Unauthorized`, `Forbidden`, `RateLimited`, and HTTP 400 or 426 for what is no WebSocket
+    handshake.
     """
     _refuse_secrets_in_query(request)
     offered = _offered_protocols(request)
@@ -49,14 +45,8 @@ async def admit(
     if not web.WebSocketResponse(protocols=(SUBPROTOCOL,)).can_prepare(request):
         raise web.HTTPBadRequest(reason="the WebSocket handshake is malformed")
     _check_origin(request, origins)
-    caller = await authenticator.identify(_with_credential(request, offered, authenticator))
-    if contour is Kind.USER and caller.is_service:
-        message = "use /v1/ws/internal"
-        raise Forbidden(message)
-    if contour is Kind.SERVICE and not caller.is_service:
-        message = "service identity required"
-        raise Forbidden(message)
-    return caller
+    shown = _with_credential(request, offered, gate.authenticator)
+    return await gate.admit(request, visit, need, shown)
 
 
 def _refuse_secrets_in_query(request: web.BaseRequest) -> None:
@@ -99,32 +89,10 @@ def _token_of(entry: str) -> str:
         raise Unauthorized(message) from None
 
 
-def _check_origin(request: web.BaseRequest, origins: Collection[str]) -> None:
+def _check_origin(request: web.BaseRequest, origins: Origins) -> None:
     given = request.headers.getall("Origin", [])
     if not given:
         return
-    if len(given) > 1 or not _is_welcome(given[0].strip().lower(), request.host, origins):
+    if len(given) > 1 or not origins.welcomes(given[0], request.host):
         message = "pages of this origin may not open sockets here"
-        raise Forbidden(message)
-
-
-def _is_welcome(origin: str, host: str, origins: Collection[str]) -> bool:
-    if origin in origins:
-        return True
-    try:
-        page = URL(origin)
-        own = URL(f"{page.scheme}://{host.strip().lower()}")
-    except ValueError:
-        return False
-    if page.scheme not in {"http", "https"} or page.host is None:
-        return False
-    return (page.host, page.port) == (own.host, own.port) or _is_loopback(page.host)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        raise Forbidden(message, refusal="origin_not_allowed")

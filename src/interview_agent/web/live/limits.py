@@ -33,12 +33,11 @@ class Patience:
 class SocketLimits:
     """What sockets may ask of this process.
 
-    `origins` are those that browsers may come from beside our own and loopback. `captions` says
-    whether chunks are captioned while they come; without, they go straight to transcription.
+    `captions` says whether chunks are captioned while they come; without, they go straight to
+    transcription.
     """
 
     max_sockets: int = 1000
     max_message_bytes: int = MAX_MESSAGE_BYTES
-    origins: tuple[str, ...] = ()
     captions: bool = True
     patience: Patience = Patience()

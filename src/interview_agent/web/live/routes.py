@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
 from aiohttp import web
 
-from interview_agent.domain.errors import AgentError
 from interview_agent.domain.identity import Kind
+from interview_agent.domain.policy import Need
 from interview_agent.web.live.connection import Connection
+from interview_agent.web.live.escort import Escort
 from interview_agent.web.live.handshake import SUBPROTOCOL, admit
 from interview_agent.web.live.sockets import SOCKETS
-from interview_agent.web.parts import PARTS
+from interview_agent.web.parts import GATE, PARTS
 from interview_agent.web.route import TRACE_ID
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
-PATH_BY_CONTOUR = {Kind.USER: "/v1/ws", Kind.SERVICE: "/v1/ws/internal"}
+METHOD = "WS"
+"""How the audit trail calls what happens on sockets."""
 
-_log = structlog.get_logger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class SocketRoute:
+    """A path that is upgraded to a WebSocket, and what opening it needs."""
+
+    path: str
+    contour: Kind
+    need: Need
 
 
-def _serving(contour: Kind) -> Handler:
+SOCKET_ROUTES = (
+    SocketRoute("/v1/ws", Kind.USER, Need.SOCKET_USER),
+    SocketRoute("/v1/ws/internal", Kind.SERVICE, Need.SOCKET_INTERNAL),
+)
+
+
+def _serving(route: SocketRoute) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
-        parts, sockets = request.app[PARTS], request.app[SOCKETS]
+        parts, sockets, gate = request.app[PARTS], request.app[SOCKETS], request.app[GATE]
         limits = parts.sockets
-        try:
-            caller = await admit(
-                request,
-                contour=contour,
-                authenticator=parts.authenticator,
-                origins=limits.origins,
-            )
-        except AgentError as error:
-            _log.info("socket_denied", code=error.code, contour=contour.value)
-            raise
-        with sockets.place(contour):
+        visit = gate.visit(request, method=METHOD)
+        with ExitStack() as place:
+            with gate.watch(request, visit):
+                caller = await admit(request, visit, route.need, gate=gate, origins=parts.origins)
+                place.enter_context(gate.holding(visit))
+            place.enter_context(sockets.place(route.contour))
             socket = web.WebSocketResponse(
                 protocols=(SUBPROTOCOL,),
                 timeout=limits.patience.close_s,
@@ -52,8 +63,9 @@ def _serving(contour: Kind) -> Handler:
             await socket.prepare(request)
             transport = request.transport
             if transport is not None:
+                escort = Escort(gate, visit, caller, route.contour)
                 connection = Connection(
-                    socket, transport, parts, caller, sockets.leaving, request[TRACE_ID]
+                    socket, transport, parts, escort, sockets.leaving, request[TRACE_ID]
                 )
                 await connection.serve()
         return socket
@@ -67,6 +79,6 @@ def register_sockets(app: web.Application) -> None:
     async def close_all(app: web.Application) -> None:
         await app[SOCKETS].close()
 
-    for contour, path in PATH_BY_CONTOUR.items():
-        app.router.add_get(path, _serving(contour), allow_head=False)
+    for route in SOCKET_ROUTES:
+        app.router.add_get(route.path, _serving(route), allow_head=False)
     app.on_shutdown.append(close_all)

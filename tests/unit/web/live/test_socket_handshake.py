@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from audit_twin import NotedAudit
 from forged_tokens import NOW_S, claims
 from interview_agent.domain.claims import BearerRules, TokenTerms
 from interview_agent.domain.errors import (
@@ -20,9 +21,14 @@ from interview_agent.domain.errors import (
     Unauthorized,
 )
 from interview_agent.domain.identity import Identity, Kind
+from interview_agent.domain.policy import Need, Policy
 from interview_agent.web.auth import ApiKeys, Authenticator, OpenDoor
 from interview_agent.web.bearer import BearerTokens
+from interview_agent.web.gate import Gate
 from interview_agent.web.live.handshake import admit
+from interview_agent.web.origins import Origins
+from interview_agent.web.proxies import Proxies
+from interview_agent.web.rates import RateLimits, Rates
 
 if TYPE_CHECKING:
     from interview_agent.domain.claims import Claims
@@ -46,7 +52,10 @@ async def opened(
     origins: tuple[str, ...] = (),
 ) -> Identity:
     request = make_mocked_request("GET", path, headers=HANDSHAKE | headers)
-    return await admit(request, contour=contour, authenticator=keys, origins=origins)
+    rates, proxies = Rates(RateLimits()), Proxies()
+    gate = Gate(keys, Policy(), NotedAudit(), rates=rates, proxies=proxies)
+    need = Need.SOCKET_USER if contour is Kind.USER else Need.SOCKET_INTERNAL
+    return await admit(request, gate.visit(request), need, gate=gate, origins=Origins(origins))
 
 
 def offered(*protocols: str) -> dict[str, str]:
