@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,10 +13,13 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 _NEIGHBOURS_BITS = 64
+_MOST_CHARS = 64
+_REMEMBERED = 4096
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _address(text: str) -> _Address | None:
     bare = text.strip()
     if bare.startswith("["):
@@ -30,6 +34,7 @@ def _address(text: str) -> _Address | None:
     return mapped or found
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def neighbourhood(client: str) -> str:
     """Return what limits count a client by: its address, of version 6 the network that it is in."""
     address = _address(client)
@@ -57,7 +62,7 @@ class Proxies:
             return str(_address(client) or client)
         lines = request.headers.getall("X-Forwarded-For", [])
         for hop in reversed(",".join(lines).split(",")):
-            address = _address(hop)
+            address = _address(hop.strip()[:_MOST_CHARS])
             if address is None:
                 break
             client = str(address)
