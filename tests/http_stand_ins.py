@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
+from admin_stand_ins import admin_parts_without_database
 from interview_agent.adapters.local_fs import MARKER, LocalFsBlobStore
 from interview_agent.domain.errors import DatabaseError
 from interview_agent.metrics import Metrics
@@ -167,6 +168,7 @@ async def served_api(
         feed=Feed(archive, LocalBroadcast(), pii_masking=True),
         authenticator=keys,
         probes=ProbeParts(Metrics("api"), probe, metrics_guard=keys),
+        admin=admin_parts_without_database(blobs),
         limits=replace(LIMITS, body_timeout_s=patience_s),
     )
     app = build_app(parts)

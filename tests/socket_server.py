@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientSession
 
+from admin_stand_ins import admin_parts
 from http_stand_ins import Readying
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
@@ -128,6 +129,7 @@ async def served_sockets(
             feed=feed,
             authenticator=ApiKeys(["alice", "bob"], ["machine"]),
             probes=ProbeParts(metrics, Readying()),
+            admin=admin_parts(database, gate),
             sockets=limits or SocketLimits(),
         )
     )

@@ -15,6 +15,7 @@ from test_feed import Stand
 from test_http_api import NoWakeUps, always_ready
 from yarl import URL
 
+from admin_stand_ins import admin_parts
 from event_stream_client import EventStream, event_stream
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import PostgresLiveSessions
@@ -68,6 +69,7 @@ class Served:
             feed=await stack.enter_async_context(self.stand.feed()),
             authenticator=ApiKeys(["alice", "bob"], ["machine"]),
             probes=ProbeParts(self.metrics, always_ready),
+            admin=admin_parts(self.stand.database, blobs),
             streams=StreamTimes(heartbeat_s=0.2, patience_s=1.0),
         )
         await stack.enter_async_context(self.listening)

@@ -14,6 +14,7 @@ from aiohttp import ClientResponse, FormData
 from aiohttp.test_utils import TestClient, TestServer
 from jsonschema import Draft202012Validator
 
+from admin_stand_ins import admin_parts
 from http_stand_ins import stored_files
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
@@ -85,6 +86,7 @@ async def client(database: Database, tmp_path: Path) -> AsyncIterator[Client]:
         feed=Feed(archive, LocalBroadcast(), pii_masking=True),
         authenticator=ApiKeys(["alice", "bob"], ["machine"]),
         probes=ProbeParts(Metrics("api"), always_ready),
+        admin=admin_parts(database, blobs),
         limits=LIMITS,
         version="1.2.3",
     )

@@ -14,6 +14,7 @@ from interview_agent.adapters.postgres import (
     PostgresIntake,
     PostgresLiveSessions,
 )
+from interview_agent.compose.admin import add_audit, admin_parts
 from interview_agent.domain.errors import StartupError
 from interview_agent.domain.roles import serves_api
 from interview_agent.metrics import (
@@ -133,6 +134,7 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
         )
         return
     authenticator = _authenticator(settings)
+    audit = add_audit(service, parts, stack)
     archive = PostgresArchive(parts.database)
     ingest = Ingest(
         PostgresIntake(parts.database),
@@ -154,6 +156,7 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
                 _readiness_probe(service),
                 metrics_guard=authenticator if settings.is_prod else None,
             ),
+            admin=admin_parts(service, parts, audit),
             limits=Limits(
                 chunk_max_bytes=settings.chunk_max_bytes,
                 recording_max_bytes=settings.recording_max_bytes,

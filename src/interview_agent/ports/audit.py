@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 class AuditEvent:
     """One decision. Texts may hold anything that a caller sent: who stores them makes them safe.
 
-    `endpoint` is the path as it was asked for, `outcome` is `allow` or `deny`. `times` counts equal
-    events that were folded into this one.
+    `endpoint` is the path as it was asked for. `times` counts events that were folded into this
+    one, which was the first of them.
     """
 
-    outcome: str
+    outcome: Literal["allow", "deny"]
     endpoint: str
     method: str
     subject: str
@@ -41,10 +41,20 @@ class StoredAuditEvent:
 
 
 class AuditLog(Protocol):
-    """Keeps events; each is one structured line in the log, whatever becomes of its row."""
+    """Keeps events: each has a line in the log, whatever becomes of its row.
+
+    Where several share a row they share the line too.
+    """
 
     def note(self, event: AuditEvent) -> None:
-        """Record an event without waiting: its row follows, equal ones folded under load."""
+        """Record an event without waiting: its row follows, like ones folded under load."""
+        ...
+
+    def tally(self, event: AuditEvent) -> None:
+        """Count one of many events of a subject in a meeting without waiting.
+
+        They share a row for each hour, which comes some seconds later; for accepted audio.
+        """
         ...
 
     async def record(self, event: AuditEvent) -> None:
@@ -55,4 +65,35 @@ class AuditLog(Protocol):
         self, *, limit: int, outcome: str | None, subject: str | None, before_id: int | None
     ) -> Sequence[StoredAuditEvent]:
         """Return events, newest first. Raises `DatabaseError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """An event, made safe, on its way to a row.
+
+    Rows of the same `fold` are one: the first stays and their `times` are added up. None: a row of
+    its own.
+    """
+
+    created_at: datetime
+    event: AuditEvent
+    fold: str | None = None
+
+
+class AuditStore(Protocol):
+    """Holds the rows of an audit log. Raises `DatabaseError`."""
+
+    async def append(self, rows: Sequence[AuditRow]) -> None:
+        """Store all of the rows durably, or none. No two of them have the same `fold`."""
+        ...
+
+    async def page(
+        self, *, limit: int, outcome: str | None, subject: str | None, before_id: int | None
+    ) -> Sequence[StoredAuditEvent]:
+        """Return rows, newest first."""
+        ...
+
+    async def forget(self, *, days: int, limit: int) -> int:
+        """Delete up to `limit` rows that are older than `days`; return how many were deleted."""
         ...

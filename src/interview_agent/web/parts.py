@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from interview_agent.domain.policy import Policy
 from interview_agent.web.body import ByteBudget
 from interview_agent.web.live.limits import SocketLimits
 
 if TYPE_CHECKING:
+    from interview_agent.domain.readiness import Issue
     from interview_agent.metrics import Metrics
     from interview_agent.pipeline.feed import Feed
     from interview_agent.pipeline.ingest import Ingest
     from interview_agent.pipeline.live_ingest import LiveIngest
+    from interview_agent.pipeline.operations import Operations
     from interview_agent.pipeline.reader import Reader
+    from interview_agent.ports.audit import AuditLog
     from interview_agent.web.auth import Authenticator
 
 
@@ -72,6 +76,16 @@ class ProbeParts:
 
 
 @dataclass(frozen=True, slots=True)
+class AdminParts:
+    """What the routes of operators need; `issues` finds all that stands in the way of a process."""
+
+    operations: Operations
+    audit: AuditLog
+    issues: Callable[[], Awaitable[Sequence[Issue]]]
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, slots=True)
 class WebParts:
     """What the API needs."""
 
@@ -81,6 +95,7 @@ class WebParts:
     feed: Feed
     authenticator: Authenticator
     probes: ProbeParts
+    admin: AdminParts
     limits: Limits = Limits()
     streams: StreamTimes = StreamTimes()
     sockets: SocketLimits = field(default_factory=SocketLimits)
