@@ -26,6 +26,7 @@ class MemoryAuditStore:
         self.fault: Exception | None = None
         self.gate: asyncio.Event | None = None
         self.batches: deque[int] = deque(maxlen=1_000)
+        self._folds: dict[str, int] = {}
         self._last_id = 0
 
     async def append(self, rows: Sequence[AuditRow]) -> None:
@@ -34,12 +35,12 @@ class MemoryAuditStore:
         self._check()
         self.batches.append(len(rows))
         for row in rows:
-            known = next(
-                (i for i, each in self.rows.items() if row.fold and each.fold == row.fold), None
-            )
+            known = self._folds.get(row.fold or "")
             if known is None:
                 self._last_id += 1
                 self.rows[self._last_id] = row
+                if row.fold is not None:
+                    self._folds[row.fold] = self._last_id
                 continue
             event = self.rows[known].event
             times = event.times + row.event.times
@@ -63,7 +64,7 @@ class MemoryAuditStore:
         oldest = datetime.now(UTC) - timedelta(days=days)
         old = [id_ for id_, row in self.rows.items() if row.created_at < oldest][:limit]
         for id_ in old:
-            del self.rows[id_]
+            self._folds.pop(self.rows.pop(id_).fold or "", None)
         return len(old)
 
     def _check(self) -> None:
