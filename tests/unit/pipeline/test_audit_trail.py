@@ -97,18 +97,15 @@ async def test_each_event_is_one_line_and_one_row() -> None:
     assert lines(logged, "security_audit_deny")[0]["reason"] == DENIED.reason
 
 
-@pytest.mark.parametrize("varying", ["nothing", "path", "address", "subject"])
+@pytest.mark.parametrize("varying", ["path", "address"])
 async def test_ten_thousand_refusals_at_once_take_bounded_memory_and_rows(varying: str) -> None:
     bench = Bench(TrailLimits())
     tracemalloc.start()
     for number in range(10_000):
-        event = DENIED
         if varying == "path":
-            event = replace(event, endpoint=f"/{number}/" + "x" * 8_000)
-        elif varying == "address":
-            event = replace(event, client_ip=f"10.0.{number // 256}.{number % 256}")
-        elif varying == "subject":
-            event = replace(event, subject=f"s{number}", auth_type="jwt", status_code=403)
+            event = replace(DENIED, endpoint=f"/{number}/" + "x" * 8_000)
+        else:
+            event = replace(DENIED, client_ip=f"10.0.{number // 256}.{number % 256}")
         bench.trail.note(event)
     _, most_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -116,10 +113,8 @@ async def test_ten_thousand_refusals_at_once_take_bounded_memory_and_rows(varyin
     assert bench.times + bench.lost == 10_000
     assert bench.lost == 0
     assert most_bytes < 20 * 2**20
-    if varying in {"nothing", "path"}:
+    if varying == "path":
         assert len(bench.events) == FoldLimits().of_one + 1
-    else:
-        assert len(bench.events) <= 10_000
 
 
 async def test_refusals_of_everybody_past_the_limit_of_a_minute_are_folded() -> None:

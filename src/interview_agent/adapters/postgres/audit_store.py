@@ -81,6 +81,11 @@ class PostgresAuditStore:
     async def page(
         self, *, limit: int, outcome: str | None, subject: str | None, before_id: int | None
     ) -> list[StoredAuditEvent]:
+        return await self._patience.wait(self._page(limit, outcome, subject, before_id))
+
+    async def _page(
+        self, limit: int, outcome: str | None, subject: str | None, before_id: int | None
+    ) -> list[StoredAuditEvent]:
         with _faults():
             async with self._database.connection() as connection:
                 rows = await connection.fetch(_PAGE, outcome, subject, before_id, limit)
