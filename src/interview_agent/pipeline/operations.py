@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 
 _HINTS_PATIENCE_S = 2.0
-_PROBE_PATIENCE_S = 3.0
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +63,7 @@ class Operations:
         audit: AuditLog,
         *,
         storage: StoragePlace,
+        probe_patience_s: float = 3.0,
     ) -> None:
         self._rows = rows
         self._work = work
@@ -72,6 +72,7 @@ class Operations:
         self._audit = audit
         self._storage = storage
         self._probe = _Probe(blobs.check)
+        self._probe_patience_s = probe_patience_s
 
     async def queues(self) -> Body:
         """Return how much work of each stage waits, runs, and was given up on.
@@ -93,7 +94,7 @@ class Operations:
 
     async def storage(self) -> Body:
         """Write, read back and delete a probe, and say how that went."""
-        error = await self._probe.fault(_PROBE_PATIENCE_S)
+        error = await self._probe.fault(self._probe_patience_s)
         return {
             "mode": self._storage.mode,
             "base_dir": self._storage.base_dir,
