@@ -64,6 +64,8 @@ CREATE TABLE chunks (
     accepted_at     timestamptz NOT NULL DEFAULT now(),
     first_frame     bigint,
     last_frame      bigint,
+    failed_at       timestamptz,
+    discarded_at    timestamptz,
     PRIMARY KEY (meeting_id, track, seq),
     UNIQUE (meeting_id, track, idempotency_key),
     FOREIGN KEY (meeting_id, track) REFERENCES tracks ON DELETE CASCADE
@@ -71,6 +73,8 @@ CREATE TABLE chunks (
 COMMENT ON COLUMN chunks.upload_track IS 'Track that the sender named; split channels have their own.';
 COMMENT ON COLUMN chunks.blob_key IS 'Null once the audio was deleted by retention.';
 COMMENT ON COLUMN chunks.first_frame IS 'First frame of a live session in this chunk; null for others.';
+COMMENT ON COLUMN chunks.discarded_at IS 'Whatever failed before is no longer listed as given up on.';
+CREATE INDEX chunks_failed ON chunks (meeting_id, track) WHERE state = 'failed';
 CREATE INDEX chunks_undone ON chunks (meeting_id, track, seq) WHERE state = 'pending';
 CREATE INDEX chunks_by_blob ON chunks (blob_key);
 
@@ -89,9 +93,13 @@ CREATE TABLE stage_work (
     reason      text,
     trace_id    text,
     updated_at  timestamptz NOT NULL DEFAULT now(),
+    leased_at   timestamptz,
+    discarded_at timestamptz,
     PRIMARY KEY (meeting_id, stage, track)
 );
 COMMENT ON TABLE stage_work IS 'How far each stage is wanted and how far it is; due_at null: idle.';
+COMMENT ON COLUMN stage_work.leased_at IS 'When the newest lease was taken.';
+COMMENT ON COLUMN stage_work.discarded_at IS 'Whatever failed before is no longer listed as given up on.';
 CREATE INDEX stage_work_due ON stage_work (stage, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX stage_work_failed ON stage_work (stage) WHERE failed;
 
@@ -196,9 +204,11 @@ CREATE TABLE security_audit_events (
     status_code integer NOT NULL,
     client_ip   text,
     meeting_id  text,
-    times       integer NOT NULL DEFAULT 1
+    times       bigint NOT NULL DEFAULT 1,
+    fold        text UNIQUE
 );
-COMMENT ON COLUMN security_audit_events.times IS 'Equal events that were folded into this row.';
+COMMENT ON COLUMN security_audit_events.times IS 'Events that were folded into this row.';
+COMMENT ON COLUMN security_audit_events.fold IS 'Events of the same key share a row; null: one alone.';
 CREATE INDEX security_audit_events_newest ON security_audit_events (created_at DESC);
 CREATE INDEX security_audit_events_by_outcome ON security_audit_events (outcome, id DESC);
 CREATE INDEX security_audit_events_by_subject ON security_audit_events (subject, id DESC);

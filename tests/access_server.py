@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientSession
 from yarl import URL
 
+from admin_stand_ins import admin_parts
 from audit_twin import NotedAudit
 from http_stand_ins import Readying
 from interview_agent.adapters.local_fs import LocalFsBlobStore
@@ -198,6 +199,7 @@ async def access_server(
             feed=Feed(archive, LocalBroadcast(), pii_masking=True),
             authenticator=authenticator,
             audit=audit,
+            admin=admin_parts(database, blobs, audit),
             probes=ProbeParts(Metrics("api"), Readying(), guard_metrics=guard_metrics),
             policy=policy or Policy(RULES),
             rates=rates,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
+from admin_stand_ins import admin_parts_without_database
 from audit_twin import NotedAudit
 from interview_agent.adapters.local_fs import MARKER, LocalFsBlobStore
 from interview_agent.domain.errors import DatabaseError
@@ -159,7 +160,7 @@ async def served_api(
     """
     blobs = LocalFsBlobStore(folder)
     await blobs.prepare()
-    archive = Absent()
+    archive, audit = Absent(), NotedAudit()
     ingest = Ingest(doors, archive, blobs, doors, clock=lambda: datetime.now(UTC))
     parts = WebParts(
         ingest=ingest,
@@ -167,8 +168,9 @@ async def served_api(
         reader=Reader(archive, pii_masking=True),
         feed=Feed(archive, LocalBroadcast(), pii_masking=True),
         authenticator=ApiKeys(["alice"], ["machine"]),
-        audit=NotedAudit(),
+        audit=audit,
         probes=ProbeParts(Metrics("api"), probe, guard_metrics=True),
+        admin=admin_parts_without_database(blobs, audit),
         limits=replace(LIMITS, body_timeout_s=patience_s),
     )
     app = build_app(parts)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientSession
 
+from admin_stand_ins import admin_parts
 from audit_twin import NotedAudit
 from http_stand_ins import Readying
 from interview_agent.adapters.local_fs import LocalFsBlobStore
@@ -139,6 +140,7 @@ async def served_sockets(
             authenticator=authenticator or ApiKeys(["alice", "bob"], ["machine"]),
             audit=audit,
             probes=ProbeParts(metrics, Readying()),
+            admin=admin_parts(database, gate, audit),
             origins=Origins(origins),
             rates=rates or RateLimits(),
             sockets=limits or SocketLimits(),

@@ -13,12 +13,24 @@ CREATE TABLE security_audit_events (
     status_code integer NOT NULL,
     client_ip   text,
     meeting_id  text,
-    times       integer NOT NULL DEFAULT 1
+    times       bigint NOT NULL DEFAULT 1,
+    fold        text UNIQUE
 );
-COMMENT ON COLUMN security_audit_events.times IS 'Equal events that were folded into this row.';
+COMMENT ON COLUMN security_audit_events.times IS 'Events that were folded into this row.';
+COMMENT ON COLUMN security_audit_events.fold IS 'Events of the same key share a row; null: one alone.';
 CREATE INDEX security_audit_events_newest ON security_audit_events (created_at DESC);
 CREATE INDEX security_audit_events_by_outcome ON security_audit_events (outcome, id DESC);
 CREATE INDEX security_audit_events_by_subject ON security_audit_events (subject, id DESC);
+
+ALTER TABLE stage_work ADD COLUMN leased_at timestamptz;
+ALTER TABLE stage_work ADD COLUMN discarded_at timestamptz;
+COMMENT ON COLUMN stage_work.leased_at IS 'When the newest lease was taken.';
+COMMENT ON COLUMN stage_work.discarded_at IS 'Whatever failed before is no longer listed as given up on.';
+
+ALTER TABLE chunks ADD COLUMN failed_at timestamptz;
+ALTER TABLE chunks ADD COLUMN discarded_at timestamptz;
+COMMENT ON COLUMN chunks.discarded_at IS 'Whatever failed before is no longer listed as given up on.';
+CREATE INDEX chunks_failed ON chunks (meeting_id, track) WHERE state = 'failed';
 
 ALTER TABLE meetings ADD COLUMN deleted_at timestamptz;
 COMMENT ON COLUMN meetings.deleted_at IS 'Set when the deletion began: nobody sees the meeting since.';

@@ -148,6 +148,11 @@ LOOP_RESTARTS = _counter("agent_loop_restarts_total", ("loop",), "Restarts of a 
 EMBEDDED_EXITS = _counter(
     "agent_embedded_exits_total", ("child",), "Unexpected ends of an embedded server."
 )
+AUDIT_ROWS_LOST = _counter(
+    "agent_audit_rows_lost_total",
+    (),
+    "Audit events whose row found no room; their lines stand in the log.",
+)
 BUILD = _gauge("agent_build_info", ("version",), "Always 1; the version is the label.")
 
 METERS: tuple[Meter, ...] = (
@@ -185,6 +190,7 @@ METERS: tuple[Meter, ...] = (
     LOOP_LAG,
     LOOP_RESTARTS,
     EMBEDDED_EXITS,
+    AUDIT_ROWS_LOST,
     BUILD,
 )
 """Everything that a scrape can show."""

@@ -227,6 +227,11 @@ class Settings(BaseModel):
     tenant_context_key: str = Field(
         "tenant_id", description="Name of the tenant in the context of a meeting."
     )
+    security_audit_db_enabled: bool = Field(
+        True,
+        description="Keep a row of each refusal and each admin or service action; `false`: the log"
+        " alone.",
+    )
 
     cors_allowed_origins: Origins = Field(
         (),
@@ -345,6 +350,9 @@ class Settings(BaseModel):
     )
     retention_days_audio: int = Field(14, ge=1, description="Days after which audio is deleted.")
     retention_days_text: int = Field(90, ge=1, description="Days after which texts are deleted.")
+    retention_days_audit: int = Field(
+        365, ge=1, description="Days after which rows of the audit trail are deleted."
+    )
     meeting_quiet_sec: float = Field(
         8.0, gt=0, description="Seconds without a chunk after which a transcript is closed."
     )

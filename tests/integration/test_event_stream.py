@@ -15,6 +15,7 @@ from test_feed import Stand
 from test_http_api import NoWakeUps, always_ready
 from yarl import URL
 
+from admin_stand_ins import admin_parts
 from audit_twin import NotedAudit
 from event_stream_client import EventStream, event_stream
 from interview_agent.adapters.local_fs import LocalFsBlobStore
@@ -70,6 +71,7 @@ class Served:
             authenticator=ApiKeys(["alice", "bob"], ["machine"]),
             audit=NotedAudit(),
             probes=ProbeParts(self.metrics, always_ready),
+            admin=admin_parts(self.stand.database, blobs, NotedAudit()),
             streams=StreamTimes(heartbeat_s=0.2, patience_s=1.0),
         )
         await stack.enter_async_context(self.listening)

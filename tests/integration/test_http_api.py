@@ -14,6 +14,7 @@ from aiohttp import ClientResponse, FormData
 from aiohttp.test_utils import TestClient, TestServer
 from jsonschema import Draft202012Validator
 
+from admin_stand_ins import admin_parts
 from audit_twin import NotedAudit
 from http_stand_ins import stored_files
 from interview_agent.adapters.local_fs import LocalFsBlobStore
@@ -87,6 +88,7 @@ async def client(database: Database, tmp_path: Path) -> AsyncIterator[Client]:
         authenticator=ApiKeys(["alice", "bob"], ["machine"]),
         audit=NotedAudit(),
         probes=ProbeParts(Metrics("api"), always_ready),
+        admin=admin_parts(database, blobs, NotedAudit()),
         limits=LIMITS,
         version="1.2.3",
     )

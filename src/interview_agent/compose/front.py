@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from interview_agent import __version__
-from interview_agent.adapters.audit_lines import AuditLines
 from interview_agent.adapters.postgres import (
     PostgresArchive,
     PostgresBacklog,
@@ -15,6 +14,7 @@ from interview_agent.adapters.postgres import (
     PostgresLiveSessions,
 )
 from interview_agent.compose.access import access_policy, open_authenticator
+from interview_agent.compose.admin import add_audit, admin_parts
 from interview_agent.domain.roles import serves_api
 from interview_agent.metrics import (
     FEED_ITEMS,
@@ -119,6 +119,7 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
         )
         return
     authenticator = await open_authenticator(service, stack)
+    audit = add_audit(service, parts, stack)
     archive = PostgresArchive(parts.database)
     backlog = Backlog(PostgresBacklog(parts.database), settings.backlog_max_chunks)
     service.loops["backlog"] = backlog.run
@@ -140,7 +141,7 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
             feed=_feed(service, archive, parts.broadcast),
             authenticator=authenticator,
             policy=access_policy(settings),
-            audit=AuditLines(),
+            audit=audit,
             probes=ProbeParts(
                 service.metrics, _readiness_probe(service), guard_metrics=settings.is_prod
             ),
@@ -149,6 +150,7 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
             origins=Origins(
                 settings.cors_allowed_origins, credentials=settings.cors_allow_credentials
             ),
+            admin=admin_parts(service, parts, audit),
             limits=Limits(
                 chunk_max_bytes=settings.chunk_max_bytes,
                 recording_max_bytes=settings.recording_max_bytes,

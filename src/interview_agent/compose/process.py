@@ -8,7 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from interview_agent import __version__
-from interview_agent.adapters.postgres import PostgresArchive, PostgresWorkStore, migrate
+from interview_agent.adapters.postgres import (
+    PostgresArchive,
+    PostgresAuditStore,
+    PostgresWorkStore,
+    migrate,
+)
 from interview_agent.compose.access import check_access
 from interview_agent.compose.front import add_web
 from interview_agent.compose.servers import connect, find_addresses, open_backends
@@ -108,4 +113,9 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
     if sweeps(service.roles):
         service.loops["orphans"] = partial(
             upkeep.sweep_orphans, PostgresArchive(parts.database), parts.blobs
+        )
+        service.loops["old_audit_rows"] = partial(
+            upkeep.sweep_audit,
+            PostgresAuditStore(parts.database),
+            days=service.settings.retention_days_audit,
         )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import json
 from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from interview_agent.domain import cursor
 from interview_agent.domain.errors import ForeignMeeting, NotFound, ValidationFailed
 from interview_agent.domain.ids import check_name
 from interview_agent.domain.lens import Lens
@@ -47,24 +45,20 @@ def _when(moment: datetime | None) -> str | None:
 
 def write_cursor(created_at: datetime, meeting_id: str) -> str:
     """Make the opaque text that names a position in the list of meetings."""
-    position = json.dumps([created_at.isoformat(), meeting_id], separators=(",", ":"))
-    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+    return cursor.write_cursor((created_at.isoformat(), meeting_id))
 
 
 def read_cursor(text: str) -> tuple[datetime, str]:
     """Return the position that `write_cursor` named. Raises `ValidationFailed`."""
+    moment, meeting_id = cursor.read_cursor(text, (str, str))
     try:
-        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-        moment, meeting_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         created_at = datetime.fromisoformat(moment)
-        if created_at.tzinfo is None or not isinstance(meeting_id, str):
-            raise ValueError(text)
-        return created_at, check_name(meeting_id, "cursor")
-    except (ValueError, TypeError, binascii.Error, RecursionError, ValidationFailed):
-        message = "cursor is not one that this service gave"
-        raise ValidationFailed(
-            message, details={"errors": [{"loc": ["cursor"], "msg": message, "type": "cursor"}]}
-        ) from None
+        check_name(meeting_id, "cursor")
+    except (ValueError, ValidationFailed):
+        raise cursor.unknown_cursor() from None
+    if created_at.tzinfo is None:
+        raise cursor.unknown_cursor()
+    return created_at, meeting_id
 
 
 def absent_meeting(meeting_id: str) -> Body:
@@ -276,9 +270,9 @@ class Reader:
         lens = _lens(view, masked=self._masks(caller))
         return await asyncio.to_thread(_meeting_body, view, lens, segments, chunks)
 
-    async def meetings(self, caller: Identity, limit: int, cursor: str | None = None) -> Body:
+    async def meetings(self, caller: Identity, limit: int, after: str | None = None) -> Body:
         """Return a page of meetings, newest first; `next_cursor` is null on the last one."""
-        before = read_cursor(cursor) if cursor else None
+        before = read_cursor(after) if after else None
         owner = None if caller.is_service else caller.owner
         found = await self._archive.meetings(owner, limit=limit + 1, before=before)
         page = found[:limit]

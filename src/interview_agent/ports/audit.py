@@ -41,7 +41,10 @@ class StoredAuditEvent:
 
 
 class AuditLog(Protocol):
-    """Keeps events; each is one structured line in the log, whatever becomes of its row."""
+    """Keeps events: each has a line in the log, whatever becomes of its row.
+
+    Where several share a row they share the line too.
+    """
 
     def note(self, event: AuditEvent) -> None:
         """Record an event without waiting: its row follows, like ones folded under load."""
@@ -62,4 +65,35 @@ class AuditLog(Protocol):
         self, *, limit: int, outcome: str | None, subject: str | None, before_id: int | None
     ) -> Sequence[StoredAuditEvent]:
         """Return events, newest first. Raises `DatabaseError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """An event, made safe, on its way to a row.
+
+    Rows of the same `fold` are one: the first stays and their `times` are added up. None: a row of
+    its own.
+    """
+
+    created_at: datetime
+    event: AuditEvent
+    fold: str | None = None
+
+
+class AuditStore(Protocol):
+    """Holds the rows of an audit log. Raises `DatabaseError`."""
+
+    async def append(self, rows: Sequence[AuditRow]) -> None:
+        """Store all of the rows durably, or none. No two of them have the same `fold`."""
+        ...
+
+    async def page(
+        self, *, limit: int, outcome: str | None, subject: str | None, before_id: int | None
+    ) -> Sequence[StoredAuditEvent]:
+        """Return rows, newest first."""
+        ...
+
+    async def forget(self, *, days: int, limit: int) -> int:
+        """Delete up to `limit` rows that are older than `days`; return how many were deleted."""
         ...

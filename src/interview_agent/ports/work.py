@@ -31,7 +31,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """How much of one stage waits, runs, and was given up on; the age of the oldest undone work."""
+    """How much of one stage waits, runs, and was given up on; the age of the oldest undone work.
+
+    What an operator discarded does not count; chunks that were given up on count for `stt`.
+    """
 
     stage: Stage
     waiting: int

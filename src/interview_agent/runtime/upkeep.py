@@ -1,4 +1,4 @@
-"""Loops that look after the whole: quiet meetings, gauges, event-loop lag, orphan files."""
+"""Loops that look after the whole: quiet meetings, gauges, event-loop lag, orphans, old rows."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from interview_agent.ports.archive import Archive
+    from interview_agent.ports.audit import AuditStore
     from interview_agent.ports.blob_store import BlobStore
     from interview_agent.ports.live_records import LiveRecords
     from interview_agent.ports.wake_queue import WakeQueue
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 ORPHAN_AGE_S = 3_600.0
 """A file that no chunk names may be an accept under way; past this age it is not."""
+
+_BREATH_S = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -131,6 +134,20 @@ async def refresh_gauges(
                 metrics.count(COLLECTION_ERRORS, source=source)
                 log.warning("gauge_not_refreshed", source=source, cause=str(error))
         await asyncio.sleep(every_s)
+
+
+async def sweep_audit(
+    store: AuditStore, *, days: int, batch: int = 1_000, every_s: float = 3_600.0
+) -> None:
+    """Delete audit rows older than `days`, `batch` at once, for ever."""
+    while True:
+        try:
+            deleted = await store.forget(days=days, limit=batch)
+        except AgentError as error:
+            log.warning("audit_sweep_failed", cause=str(error))
+            deleted = 0
+        # Between batches too: others write to this table all the time.
+        await asyncio.sleep(_BREATH_S if deleted == batch else every_s)
 
 
 async def sweep_orphans(archive: Archive, blobs: BlobStore, *, every_s: float = 600.0) -> None:

@@ -113,19 +113,29 @@ class Gate:
         """Return the caller of a request who may do what it needs.
 
         `shown` is the request with the credential in a header, where that came otherwise. Raises
-        `Unauthorized`, `Forbidden`, `RateLimited`, and `DatabaseError` for an admin write that
-        cannot be recorded.
+        `Unauthorized`, `Forbidden`, `RateLimited`.
         """
         caller = visit.caller = await self._identify(shown or request, visit)
         self._rates.asked_by(_identity_key(caller))
         reason = self.judge(caller, need)
         event = self._event(visit, "allow", reason, status=200)
-        if need is Need.ADMIN_WRITE:
-            # Before anything is done: what cannot be recorded does not happen.
-            await self._audit.record(event)
-        elif (caller.is_service and need is not Need.METRICS) or need in _WRITES:
+        if (caller.is_service and need is not Need.METRICS) or need in _WRITES:
             request[GRANT] = Grant(event, caller, need)
         return caller
+
+    @staticmethod
+    def hand_over(request: web.Request) -> AuditEvent:
+        """Give away the event of an admin write, to be recorded before anything is done."""
+        grant: Grant = request.pop(GRANT)
+        return grant.event
+
+    @staticmethod
+    def check_handed_over(request: web.Request) -> None:
+        """Raise `RuntimeError` for an admin write that was done without being recorded."""
+        grant = request.get(GRANT)
+        if grant is not None and grant.need is Need.ADMIN_WRITE:
+            message = "an admin write was done without a record"
+            raise RuntimeError(message)
 
     async def _identify(self, shown: web.BaseRequest, visit: Visit) -> Identity:
         address = neighbourhood(visit.address)

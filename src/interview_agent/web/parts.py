@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,12 @@ from interview_agent.web.proxies import Proxies
 from interview_agent.web.rates import RateLimits
 
 if TYPE_CHECKING:
+    from interview_agent.domain.readiness import Issue
     from interview_agent.metrics import Metrics
     from interview_agent.pipeline.feed import Feed
     from interview_agent.pipeline.ingest import Ingest
     from interview_agent.pipeline.live_ingest import LiveIngest
+    from interview_agent.pipeline.operations import Operations
     from interview_agent.pipeline.reader import Reader
     from interview_agent.ports.audit import AuditLog
     from interview_agent.web.auth import Authenticator
@@ -79,6 +81,14 @@ class ProbeParts:
 
 
 @dataclass(frozen=True, slots=True)
+class AdminParts:
+    """What the routes of operators need; `issues` finds all that stands in the way of a process."""
+
+    operations: Operations
+    issues: Callable[[], Awaitable[Sequence[Issue]]]
+
+
+@dataclass(frozen=True, slots=True)
 class WebParts:
     """What the API needs."""
 
@@ -89,6 +99,7 @@ class WebParts:
     authenticator: Authenticator
     audit: AuditLog
     probes: ProbeParts
+    admin: AdminParts
     policy: Policy = field(default_factory=Policy)
     rates: RateLimits = field(default_factory=RateLimits)
     proxies: Proxies = field(default_factory=Proxies)

@@ -180,6 +180,7 @@ def _served(route: Route) -> AiohttpHandler:
                 # Nothing of the body is read for somebody unknown.
                 caller = await gate.admit(request, visit, route.need)
                 answer = await _answered(route, request, caller, visit)
+                gate.check_handed_over(request)
         except NotFound as error:
             if route.absent is None:
                 raise

@@ -9,12 +9,14 @@ from jsonschema import Draft202012Validator
 
 from interview_agent.web.app import api_description
 from interview_agent.web.openapi import for_viewer
+from interview_agent.web.routes_admin import ADMIN_ROUTES
 from interview_agent.web.routes_events import EVENT_ROUTES
 from interview_agent.web.routes_meetings import MEETING_ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROUTES = (*MEETING_ROUTES, *EVENT_ROUTES, *ADMIN_ROUTES)
 DOCUMENT = api_description("1.2.3")
 
 
@@ -36,7 +38,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def test_every_route_is_described_and_nothing_else() -> None:
     described = {(path, method.upper()) for path, method, _ in operations()}
-    served = {(route.path, route.method) for route in (*MEETING_ROUTES, *EVENT_ROUTES)}
+    served = {(each.path, each.method) for each in ROUTES}
     service = {("/health", "GET"), ("/ready", "GET"), ("/metrics", "GET")}
     assert described == served | service
 

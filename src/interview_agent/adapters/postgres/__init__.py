@@ -1,22 +1,26 @@
 """PostgreSQL: the truth about meetings, audio, work and results."""
 
 from interview_agent.adapters.postgres.archive import PostgresArchive
+from interview_agent.adapters.postgres.audit_store import PostgresAuditStore
 from interview_agent.adapters.postgres.backlog import PostgresBacklog
 from interview_agent.adapters.postgres.database import Database, open_database
 from interview_agent.adapters.postgres.intake import PostgresIntake
 from interview_agent.adapters.postgres.live_records import PostgresLiveRecords
 from interview_agent.adapters.postgres.live_sessions import PostgresLiveSessions
 from interview_agent.adapters.postgres.migrations import check_schema, migrate
+from interview_agent.adapters.postgres.operations import PostgresOperations
 from interview_agent.adapters.postgres.stage_records import PostgresStageRecords
 from interview_agent.adapters.postgres.work import PostgresWorkStore
 
 __all__ = [
     "Database",
     "PostgresArchive",
+    "PostgresAuditStore",
     "PostgresBacklog",
     "PostgresIntake",
     "PostgresLiveRecords",
     "PostgresLiveSessions",
+    "PostgresOperations",
     "PostgresStageRecords",
     "PostgresWorkStore",
     "check_schema",

@@ -97,7 +97,7 @@ class PostgresStageRecords:
         # Chunks that came in since the claim may be the ones that the failed ones lacked; the
         # work that they made due judges again.
         await connection.execute(
-            "UPDATE chunks c SET state = 'failed', reason = bad.reason"
+            "UPDATE chunks c SET state = 'failed', reason = bad.reason, failed_at = now()"
             " FROM unnest($3::int[], $4::text[]) AS bad (seq, reason), stage_work w"
             " WHERE c.meeting_id = $1 AND c.track = $2 AND c.seq = bad.seq"
             " AND w.meeting_id = $1 AND w.track = $2 AND w.stage = $5"
@@ -115,9 +115,10 @@ class PostgresStageRecords:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
             seq: int | None = await connection.fetchval(
-                "UPDATE chunks SET state = 'failed', reason = $3 WHERE meeting_id = $1"
-                " AND track = $2 AND seq = (SELECT min(seq) FROM chunks WHERE meeting_id = $1"
-                " AND track = $2 AND state = 'pending') RETURNING seq",
+                "UPDATE chunks SET state = 'failed', reason = $3, failed_at = now()"
+                " WHERE meeting_id = $1 AND track = $2 AND seq = (SELECT min(seq)"
+                " FROM chunks WHERE meeting_id = $1 AND track = $2 AND state = 'pending')"
+                " RETURNING seq",
                 claim.meeting_id,
                 claim.track,
                 reason,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interview_agent.adapters.postgres import schedule
+from interview_agent.adapters.postgres.operations import CHUNK_GIVEN_UP, WORK_GIVEN_UP
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.domain.route import Stage, next_steps, steps_after_giving_up
 from interview_agent.ports.work import Claim, QueueDepth
@@ -24,6 +25,7 @@ UPDATE stage_work AS work SET
     attempts = attempts + 1,
     lease_owner = $2,
     lease_until = now() + make_interval(secs => $3),
+    leased_at = now(),
     updated_at = now()
 FROM next
 WHERE work.meeting_id = next.meeting_id AND work.stage = $1 AND work.track = next.track
@@ -165,18 +167,22 @@ class PostgresWorkStore:
                 "SELECT stage, count(*) FILTER (WHERE due_at <= now()"
                 " AND (lease_until IS NULL OR lease_until < now())) AS waiting,"
                 " count(*) FILTER (WHERE lease_until >= now()) AS running,"
-                " count(*) FILTER (WHERE failed) AS failed,"
+                f" count(*) FILTER (WHERE {WORK_GIVEN_UP}) AS failed,"
                 " coalesce(extract(epoch FROM now() - min(due_at)"
                 " FILTER (WHERE due_at <= now())), 0) AS oldest_age_s"
                 " FROM stage_work WHERE due_at IS NOT NULL OR failed GROUP BY stage"
             )
+            chunks = await connection.fetchval(
+                f"SELECT count(*) FROM chunks WHERE {CHUNK_GIVEN_UP}"
+            )
         found = {row["stage"]: row for row in rows}
+        failed_chunks = {Stage.STT: chunks}
         return [
             QueueDepth(
                 stage=stage,
                 waiting=row["waiting"] if row else 0,
                 running=row["running"] if row else 0,
-                failed=row["failed"] if row else 0,
+                failed=(row["failed"] if row else 0) + failed_chunks.get(stage, 0),
                 oldest_age_s=float(row["oldest_age_s"]) if row else 0.0,
             )
             for stage in Stage

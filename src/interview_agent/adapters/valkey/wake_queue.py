@@ -95,6 +95,14 @@ class ValkeyWakeQueue:
         except FAULTS as error:
             raise QueueError(details={"cause": type(error).__name__}) from error
 
+    async def count_hints(self, stage: Stage) -> int:
+        """Return how many hints nobody has taken. Raises `QueueError`."""
+        try:
+            count: int = await to_the_end(self._publisher.xlen(stage.stream))
+        except FAULTS as error:
+            raise QueueError(details={"cause": type(error).__name__}) from error
+        return count
+
     async def run_publisher(self) -> None:
         """Publish what was left by `notify` and `bury`, for ever."""
         while True:

@@ -1,0 +1,73 @@
+"""What operators see: the audit trail, and the machine room behind the admin routes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from interview_agent.adapters.postgres import (
+    PostgresAuditStore,
+    PostgresOperations,
+    PostgresWorkStore,
+)
+from interview_agent.domain.readiness import Issue
+from interview_agent.metrics import AUDIT_ROWS_LOST
+from interview_agent.pipeline.audit import AuditTrail
+from interview_agent.pipeline.operations import Operations, StoragePlace
+from interview_agent.web.parts import AdminParts
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from contextlib import AsyncExitStack
+
+    from interview_agent.compose.servers import Backends
+    from interview_agent.ports.audit import AuditLog
+    from interview_agent.runtime.service import Service
+
+
+def add_audit(service: Service, parts: Backends, stack: AsyncExitStack) -> AuditTrail:
+    """Keep the audit trail of this process; what waits is written when `stack` closes."""
+    service.metrics.count(AUDIT_ROWS_LOST, 0)
+    trail = AuditTrail(
+        PostgresAuditStore(parts.database),
+        clock=lambda: datetime.now(UTC),
+        on_row_lost=partial(service.metrics.count, AUDIT_ROWS_LOST),
+        keep_rows=service.settings.security_audit_db_enabled,
+    )
+    service.loops["audit"] = trail.run
+    service.leavers.append(trail.flush)
+    # Once more, for what comes until the last connection is closed.
+    stack.push_async_callback(trail.flush)
+    return trail
+
+
+def admin_parts(service: Service, parts: Backends, audit: AuditLog) -> AdminParts:
+    """Join what the admin routes need."""
+    settings = service.settings
+    operations = Operations(
+        PostgresOperations(parts.database),
+        PostgresWorkStore(parts.database),
+        parts.wake,
+        parts.wake,
+        parts.blobs,
+        audit,
+        storage=StoragePlace(settings.storage_mode, str(settings.blob_dir)),
+    )
+    return AdminParts(operations=operations, issues=_issues(service))
+
+
+def _issues(service: Service) -> Callable[[], Awaitable[list[Issue]]]:
+    async def issues() -> list[Issue]:
+        return [
+            Issue(
+                severity="error",
+                code=f"{name}_failed",
+                message=f"The check of {name} failed.",
+                mend=f"See what the log says of {name}.",
+            )
+            for name, fine in (await service.readiness()).items()
+            if not fine
+        ]
+
+    return issues
