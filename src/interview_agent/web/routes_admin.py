@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.errors import Forbidden
 from interview_agent.domain.policy import Need
+from interview_agent.domain.readiness import Severity
 from interview_agent.ports.audit import AuditEvent
 from interview_agent.ports.operations import WorkPlace
 from interview_agent.web.route import Call, Route, Takes
@@ -68,7 +69,7 @@ async def system_readiness(call: Call) -> dict[str, Any]:
     _reader(call)
     issues = await call.parts.admin.issues()
     return {
-        "ready": not any(issue.severity == "error" for issue in issues),
+        "ready": not any(issue.severity is Severity.ERROR for issue in issues),
         "issues": [
             {
                 "severity": issue.severity,
