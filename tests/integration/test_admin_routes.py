@@ -19,7 +19,7 @@ from test_operations import Room
 from admin_stand_ins import Hints, Issues, admin_parts, audit_trail
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import Database, PostgresAuditStore, PostgresLiveSessions
-from interview_agent.domain.readiness import Issue
+from interview_agent.domain.readiness import Issue, Severity
 from interview_agent.domain.route import Stage
 from interview_agent.metrics import Metrics
 from interview_agent.pipeline.feed import Feed
@@ -165,9 +165,9 @@ async def test_a_storage_that_is_gone_is_not_healthy(desk: Desk) -> None:
 
 async def test_readiness_lists_what_is_found_and_only_errors_count(desk: Desk) -> None:
     assert await desk.get("system/readiness") == {"ready": True, "issues": []}
-    desk.issues.found = [Issue("warning", "a", "A is odd.", "Mend A.")]
+    desk.issues.found = [Issue(Severity.WARNING, "a", "A is odd.", "Mend A.")]
     assert (await desk.get("system/readiness"))["ready"] is True
-    desk.issues.found.append(Issue("error", "b", "B is wrong.", "Mend B."))
+    desk.issues.found.append(Issue(Severity.ERROR, "b", "B is wrong.", "Mend B."))
     found = await desk.get("system/readiness")
     assert found["ready"] is False
     assert found["issues"][1] == {

@@ -11,7 +11,7 @@ from interview_agent.adapters.postgres import (
     PostgresOperations,
     PostgresWorkStore,
 )
-from interview_agent.domain.readiness import Issue
+from interview_agent.domain.readiness import Issue, Severity
 from interview_agent.metrics import AUDIT_ROWS_LOST
 from interview_agent.pipeline.audit import AuditTrail
 from interview_agent.pipeline.operations import Operations, StoragePlace
@@ -61,7 +61,7 @@ def _issues(service: Service) -> Callable[[], Awaitable[list[Issue]]]:
     async def issues() -> list[Issue]:
         return [
             Issue(
-                severity="error",
+                severity=Severity.ERROR,
                 code=f"{name}_failed",
                 message=f"The check of {name} failed.",
                 mend=f"See what the log says of {name}.",

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from interview_agent.domain.policy import Need
+from interview_agent.domain.readiness import Severity
 from interview_agent.ports.operations import WorkPlace
 from interview_agent.web.route import Call, Route, Takes
 from interview_agent.web.schemas_admin import (
@@ -36,7 +37,7 @@ async def system_readiness(call: Call) -> dict[str, Any]:
     """Return everything that stands in the way of this process."""
     issues = await call.parts.admin.issues()
     return {
-        "ready": not any(issue.severity == "error" for issue in issues),
+        "ready": not any(issue.severity is Severity.ERROR for issue in issues),
         "issues": [
             {
                 "severity": issue.severity,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from interview_agent.domain.meeting import StageState
+from interview_agent.domain.readiness import Severity
 from interview_agent.domain.route import Stage
 from interview_agent.web.schemas import Form, Name
 
@@ -81,7 +82,7 @@ class StorageAnswer(BaseModel):
 class IssueFacts(BaseModel):
     """What is wrong, and how to mend it."""
 
-    severity: Literal["error", "warning"]
+    severity: Severity
     code: str
     message: str
     mend: str
