@@ -29,6 +29,7 @@ GROUPS = {
     "pii_masking": "Privacy and time",
     "stt_provider": "Speech",
     "delivery_provider": "Delivery",
+    "meeting_connector_provider": "Connector",
     "shutdown_grace_sec": "Shutdown",
 }
 """Heading of each group, under the name of its first setting in the order of declaration."""

@@ -74,6 +74,11 @@ class Settings(BaseModel):
     data_dir: Path = Field(
         Path("data"), description="Folder of everything that this process keeps by itself."
     )
+    readiness_fail_fast_in_prod: bool = Field(
+        True,
+        description="In production, end at once when a readiness check finds an error; `false` only"
+        " reports it.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severity that is logged."
     )
@@ -102,6 +107,12 @@ class Settings(BaseModel):
     )
     service_api_keys: Secrets = Field(
         (), description="Keys of services, in the same form; they see every meeting, unmasked."
+    )
+
+    auth_require_jwt_in_prod: bool = Field(
+        True,
+        description="In production, take every `AUTH_MODE` but `jwt` for an error"
+        " (`auth_mode_must_be_jwt_in_prod`).",
     )
 
     cors_allowed_origins: Origins = Field(
@@ -137,6 +148,11 @@ class Settings(BaseModel):
     )
     storage_shared_fs_dir: Path | None = Field(
         None, description="Folder of the audio in `shared_fs` mode; default `CHUNKS_DIR`."
+    )
+    storage_require_shared_in_prod: bool = Field(
+        True,
+        description="In production, take `STORAGE_MODE=local_fs` for an error"
+        " (`storage_not_shared_fs`).",
     )
 
     chunk_max_bytes: int = Field(
@@ -229,6 +245,18 @@ class Settings(BaseModel):
         "starttls", description="`none` sends in clear and is refused together with SMTP_USER."
     )
     email_from: str = Field("interview-agent@localhost", description="Sender of the reports.")
+
+    meeting_connector_provider: Literal["none", "sberjazz", "sberjazz_mock"] = Field(
+        "none",
+        description="Where bots join meetings. This release joins none: the others are only checked"
+        " by readiness.",
+    )
+    sberjazz_api_base: str | None = Field(
+        None, description="Address of the SberJazz gateway; only checked by readiness as yet."
+    )
+    sberjazz_api_token: SecretStr | None = Field(
+        None, description="Token for the SberJazz gateway; not used yet."
+    )
 
     shutdown_grace_sec: float = Field(
         25.0, gt=0, description="Seconds that running work gets to end after SIGTERM."

@@ -15,6 +15,7 @@ from interview_agent.adapters.postgres import (
     PostgresLiveSessions,
 )
 from interview_agent.domain.errors import StartupError
+from interview_agent.domain.readiness import errors_in
 from interview_agent.domain.roles import serves_api
 from interview_agent.metrics import (
     FEED_ITEMS,
@@ -62,7 +63,8 @@ def _own_api_key(settings: Settings) -> str:
 
 def _authenticator(settings: Settings) -> Authenticator:
     if settings.auth_mode == "none":
-        return OpenDoor()
+        # In production a door that was left open by mistake stays shut.
+        return ApiKeys(()) if settings.is_prod else OpenDoor()
     users = [key.get_secret_value() for key in settings.api_keys]
     services = [key.get_secret_value() for key in settings.service_api_keys]
     if not users and not settings.is_prod:
@@ -75,8 +77,8 @@ def _authenticator(settings: Settings) -> Authenticator:
 
 def _readiness_probe(service: Service) -> Probe:
     async def probe() -> Readiness:
-        failed = [name for name, fine in (await service.readiness()).items() if not fine]
-        return Readiness(ready=not failed, issues=tuple(f"{name}_failed" for name in failed))
+        errors = errors_in(await service.live_issues())
+        return Readiness(ready=not errors, issues=errors)
 
     return probe
 
