@@ -12,7 +12,7 @@ from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.mock_stt import MockTranscriber
 from interview_agent.ports.transcriber import AudioPart, Transcriber
 from interview_agent.stt.track_transcriber import TrackTranscriber
-from made_speech import Written, write_down
+from made_speech import Written, part_of, write_down
 from real_speech import recording, silence
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def bench(
     for seq, at in enumerate(range(0, len(body), 96000)):
         chunk = body[at : at + 96000]
         await blobs.put(f"m/{seq}.bin", chunk)
-        parts.append(AudioPart(seq, f"m/{seq}.bin", len(chunk), "pcm", 16000, 1, None))
+        parts.append(part_of(seq, f"m/{seq}.bin", chunk))
     transcriber: Transcriber = MockTranscriber()
     if request.param == "whisper_local":
         transcriber = TrackTranscriber(blobs, ChildDecoder(), speech_model)
