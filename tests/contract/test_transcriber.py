@@ -10,7 +10,6 @@ import pytest_asyncio
 from interview_agent.adapters.decoder.child_decoder import ChildDecoder
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.mock_stt import MockTranscriber
-from interview_agent.ports.transcriber import AudioPart, Transcriber
 from interview_agent.stt.track_transcriber import TrackTranscriber
 from made_speech import Written, part_of, write_down
 from real_speech import recording, silence
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import pytest
 
     from interview_agent.adapters.whisper.model import WhisperSpeechModel
+    from interview_agent.ports.transcriber import AudioPart, Transcriber
 
 
 class Bench:

@@ -11,13 +11,13 @@ import pytest_asyncio
 
 from interview_agent.adapters.decoder.child_decoder import ChildDecoder
 from interview_agent.adapters.local_fs import LocalFsBlobStore
-from interview_agent.ports.transcriber import AudioPart
 from interview_agent.stt.track_transcriber import TrackTranscriber
 from made_speech import Written, part_of, write_down
 from real_speech import Track, edits, heard_words, plain_words, recording, silence
 
 if TYPE_CHECKING:
     from interview_agent.adapters.whisper.model import WhisperSpeechModel
+    from interview_agent.ports.transcriber import AudioPart
 
 
 @pytest_asyncio.fixture

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from interview_agent.domain.errors import StorageError
-from interview_agent.ports.transcriber import AudioPart
 from interview_agent.stt.track_audio import TrackAudio
 from made_speech import MemoryBlobs, ScriptedDecoder, speech, store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from interview_agent.ports.transcriber import AudioPart
 
 ONE, TWO, THREE = (speech(1, 0.5, seed) for seed in (1, 2, 3))
 
@@ -155,22 +154,17 @@ async def test_a_part_that_came_before_its_header_is_judged_anew_once_the_header
 
 
 @pytest.mark.parametrize(
-    "damage",
-    [
-        lambda body: body[:-2],
-        lambda body: body + b"\0\0",
-        lambda body: bytes([body[0] ^ 1]) + body[1:],
-        lambda body: b"",
-    ],
+    "damaged",
+    [TWO[:-2], TWO + bytes(2), bytes([TWO[0] ^ 1]) + TWO[1:], b""],
     ids=["truncated", "longer", "one bit", "empty"],
 )
 async def test_a_part_whose_bytes_are_not_those_accepted_fails_and_its_neighbours_are_heard(
-    damage: Callable[[bytes], bytes],
+    damaged: bytes,
 ) -> None:
     """Nothing is made of bytes that nobody sent, and the verdict is final."""
     blobs = MemoryBlobs()
     parts = await store(blobs, [ONE, TWO, THREE])
-    blobs.blobs[parts[1].blob_key] = damage(TWO)
+    blobs.blobs[parts[1].blob_key] = damaged
     audio = opened(blobs, parts)
     assert await played(audio) == {0: 16000, 2: 16000}
     assert reasons(audio) == {1: "blob_corrupt"}
