@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live-demo run test chaos chaos-live lint bench-stt bench-live docs lock clean
+.PHONY: help setup demo live-demo run test chaos chaos-live storage-smoke lint bench-stt bench-live docs lock clean
 
 help: ## Print the verbs.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ chaos: setup ## Break a running installation at random for ten minutes, then jud
 
 chaos-live: setup ## Break one live recording a hundred times, then compare all accounts of it.
 	@.venv/bin/python scripts/live_disconnects.py $(ARGS)
+
+storage-smoke: setup ## Share one folder between processes and kill a worker (ARGS=--shared-dir DIR).
+	@.venv/bin/python scripts/storage_smoke.py $(ARGS)
 
 lint: setup ## Check style, form, types and layers.
 	@scripts/lint.sh
