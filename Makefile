@@ -2,7 +2,7 @@
 .PHONY: help setup demo live-demo run test chaos chaos-live storage-smoke lint bench-stt bench-live docs lock clean
 
 help: ## Print the verbs.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Make .venv from requirements.lock; done in no time when nothing changed.
 	@scripts/setup.sh

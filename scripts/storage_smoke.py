@@ -122,7 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(step(options.step, options.shared_dir))
         return 0
     if options.shared_dir is not None:
-        asyncio.run(run(options.shared_dir.resolve(strict=True)))
+        if not options.shared_dir.is_dir():
+            parser.error(f"{options.shared_dir} is not a folder")
+        asyncio.run(run(options.shared_dir.resolve()))
         return 0
     with tempfile.TemporaryDirectory(prefix="ia-share-") as folder:
         asyncio.run(run(Path(folder)))
