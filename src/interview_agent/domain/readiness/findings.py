@@ -42,8 +42,13 @@ JWT_SERVICE_KEY_FALLBACK_ENABLED = Finding(
 )
 JWT_SHARED_SECRET_SET = Finding(
     "jwt_shared_secret_set",
-    "JWT_SHARED_SECRET is set: whoever can check a token can forge one.",
-    "Unset JWT_SHARED_SECRET and set OIDC_ISSUER_URL or OIDC_JWKS_URL.",
+    "JWT_SHARED_SECRET or an HS algorithm is set: whoever can check a token can forge one.",
+    "Unset JWT_SHARED_SECRET, take HS out of OIDC_ALGORITHMS, and set OIDC_ISSUER_URL.",
+)
+JWT_SECRET_WITHOUT_ALGORITHM = Finding(
+    "jwt_secret_without_algorithm",
+    "JWT_SHARED_SECRET and OIDC_ALGORITHMS of HS go together, and only one of the two is set.",
+    "Set both, or neither.",
 )
 JWT_ALGORITHMS_MIXED = Finding(
     "jwt_algorithms_mixed",

@@ -86,9 +86,11 @@ def _tokens(facts: Deployment) -> Iterator[Issue]:
     families = {name.strip().upper().startswith("HS") for name in facts.algorithms}
     if len(families) > 1:
         yield findings.JWT_ALGORITHMS_MIXED.error()
+    elif facts.has_shared_secret != (True in families):
+        yield findings.JWT_SECRET_WITHOUT_ALGORITHM.error()
     if not facts.prod:
         return
-    if facts.has_shared_secret:
+    if facts.has_shared_secret or True in families:
         yield findings.JWT_SHARED_SECRET_SET.error()
     if has_keys and _blank(facts.issuer_url):
         yield findings.OIDC_ISSUER_MISSING.error()
