@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live-demo run test chaos chaos-live lint bench-stt bench-live docs lock clean
+.PHONY: help setup demo live-demo run test chaos chaos-live storage-smoke lint bench-stt bench-live docs lock clean
 
 help: ## Print the verbs.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Make .venv from requirements.lock; done in no time when nothing changed.
 	@scripts/setup.sh
@@ -25,6 +25,9 @@ chaos: setup ## Break a running installation at random for ten minutes, then jud
 chaos-live: setup ## Break one live recording a hundred times, then compare all accounts of it.
 	@.venv/bin/python scripts/live_disconnects.py $(ARGS)
 
+storage-smoke: setup ## Share one folder between processes and kill a worker (ARGS=--shared-dir DIR).
+	@.venv/bin/python scripts/storage_smoke.py $(ARGS)
+
 lint: setup ## Check style, form, types and layers.
 	@scripts/lint.sh
 
@@ -34,7 +37,7 @@ bench-stt: setup ## Compare our transcription with plain faster-whisper: words, 
 bench-live: setup ## Measure live captions beside a baseline, 25 minutes (ARGS=--quick, --soak 30).
 	@.venv/bin/python scripts/bench/live.py $(ARGS)
 
-docs: setup ## Regenerate docs/configuration.md, docs/metrics.md and .env.example.
+docs: setup ## Regenerate .env.example and the pages of settings, metrics and readiness.
 	@.venv/bin/python scripts/generate_docs.py
 
 lock: setup ## Resolve the dependencies again and write the locks (needs uv).

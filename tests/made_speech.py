@@ -6,6 +6,7 @@ second of speech, named after its loudness, so that a lost or doubled sample cha
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
@@ -179,6 +180,12 @@ def chunks_of(body: bytes, seconds: float) -> list[bytes]:
     return [body[at : at + step] for at in range(0, len(body), step)]
 
 
+def part_of(seq: int, key: str, chunk: bytes, codec: str = "pcm") -> AudioPart:
+    """Return the part that chunk `seq` is, stored under `key`."""
+    digest = hashlib.sha256(chunk).hexdigest()
+    return AudioPart(seq, key, len(chunk), digest, codec, 16000, 1, None)
+
+
 async def store(
     blobs: MemoryBlobs, chunks: Sequence[bytes], codec: str = "pcm"
 ) -> tuple[AudioPart, ...]:
@@ -186,7 +193,7 @@ async def store(
     parts = []
     for seq, chunk in enumerate(chunks):
         await blobs.put(f"blob-{seq}", chunk)
-        parts.append(AudioPart(seq, f"blob-{seq}", len(chunk), codec, 16000, 1, None))
+        parts.append(part_of(seq, f"blob-{seq}", chunk, codec))
     return tuple(parts)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import re
 import tempfile
@@ -96,9 +97,9 @@ async def our_words(
     for seq, at in enumerate(range(0, len(pcm), step)):
         body = pcm[at : at + step]
         await blobs.put(f"meetings/bench/{seq}", body)
-        parts.append(
-            AudioPart(seq, f"meetings/bench/{seq}", len(body), "pcm", SAMPLE_RATE, 1, None)
-        )
+        digest = hashlib.sha256(body).hexdigest()
+        key = f"meetings/bench/{seq}"
+        parts.append(AudioPart(seq, key, len(body), digest, "pcm", SAMPLE_RATE, 1, None))
     track = TrackInput("bench", "main", language, tuple(parts), closed=True, checkpoint=None)
     heard: list[DraftSegment] = []
     async for step_taken in transcriber.advance(track):

@@ -47,3 +47,9 @@ CREATE TABLE deletions (
 );
 COMMENT ON TABLE deletions IS 'Proof of what was deleted, when and for whom; holds no content.';
 CREATE INDEX deletions_by_meeting ON deletions (meeting_id, id);
+
+CREATE TABLE storage_identity (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    marker   text NOT NULL
+);
+COMMENT ON TABLE storage_identity IS 'Marker of the folder of the audio, to tell it from an empty mount point.';

@@ -15,6 +15,7 @@ from interview_agent import __version__
 from interview_agent.client.options import add_live_command
 from interview_agent.domain.analytics.metrics_file import measure_words_file
 from interview_agent.domain.errors import AgentError, ValidationFailed
+from interview_agent.domain.readiness import as_table, errors_in
 from interview_agent.domain.roles import Role, parse_roles
 from interview_agent.runtime.logs import configure_logs
 from interview_agent.runtime.supervise import supervise
@@ -35,6 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("run", help="run the service (default)")
     commands.add_parser("migrate", help="apply missing migrations and exit")
+    commands.add_parser(
+        "check", help="say what keeps the service from working safely, and how to mend it"
+    )
     add_live_command(commands)
     metrics = commands.add_parser("metrics", help="compute interview metrics of a words file")
     metrics.add_argument("file", type=Path, help="JSON with words, duration_s, roles")
@@ -86,6 +90,14 @@ async def _migrate(settings: Settings) -> int:
     return 0
 
 
+async def _check(settings: Settings, roles: frozenset[Role]) -> int:
+    from interview_agent.compose import check_deployment  # noqa: PLC0415
+
+    report = await check_deployment(settings, roles)
+    print("\n".join([as_table(report.issues), *report.unchecked]))
+    return 1 if errors_in(report.issues) else 0
+
+
 def _metrics(path: Path) -> int:
     try:
         document = json.loads(path.read_bytes())
@@ -96,22 +108,31 @@ def _metrics(path: Path) -> int:
     return 0
 
 
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "metrics":
+        return _metrics(options.file)
+    if options.command == "live":
+        from interview_agent.client.command import run_live  # noqa: PLC0415 - as above
+
+        return run_live(options, os.environ)
+    roles = parse_roles(options.role)
+    settings = read_settings(os.environ, Path(".env"))
+    configure_logs(level=settings.log_level, form=settings.log_format)
+    match options.command:
+        case "migrate":
+            work = _migrate(settings)
+        case "check":
+            work = _check(settings, roles)
+        case _:
+            work = _serve(settings, roles)
+    return asyncio.run(work)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command that `arguments` name and return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "metrics":
-            return _metrics(options.file)
-        if options.command == "live":
-            from interview_agent.client.command import run_live  # noqa: PLC0415 - as above
-
-            return run_live(options, os.environ)
-        roles = parse_roles(options.role)
-        settings = read_settings(os.environ, Path(".env"))
-        configure_logs(level=settings.log_level, form=settings.log_format)
-        if options.command == "migrate":
-            return asyncio.run(_migrate(settings))
-        return asyncio.run(_serve(settings, roles))
+        return _run(options)
     except (AgentError, SettingsError) as error:
         message = error.message if isinstance(error, AgentError) else str(error)
         print(f"interview-agent: {message}", file=sys.stderr)

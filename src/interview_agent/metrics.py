@@ -78,7 +78,9 @@ COLLECTION_ERRORS = _counter(
 STORAGE_HEALTH = _gauge(
     "agent_storage_health", ("mode",), "1 when the last probe of the audio store succeeded."
 )
-SYSTEM_READINESS = _gauge("agent_system_readiness", (), "1 when this process can do its work.")
+SYSTEM_READINESS = _gauge(
+    "agent_system_readiness", (), "1 when no readiness check of this process finds an error."
+)
 CHUNKS_ACCEPTED = _counter(
     "agent_chunks_accepted_total", ("result",), "Chunks acknowledged: new or duplicate."
 )

@@ -113,6 +113,11 @@ class Settings(BaseModel):
     data_dir: Path = Field(
         Path("data"), description="Folder of everything that this process keeps by itself."
     )
+    readiness_fail_fast_in_prod: bool = Field(
+        True,
+        description="In production, end at once when a readiness check finds an error; `false` only"
+        " reports it.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severity that is logged."
     )
@@ -233,6 +238,12 @@ class Settings(BaseModel):
         " alone.",
     )
 
+    auth_require_jwt_in_prod: bool = Field(
+        True,
+        description="In production, take every `AUTH_MODE` but `jwt` for an error"
+        " (`auth_mode_must_be_jwt_in_prod`).",
+    )
+
     cors_allowed_origins: Origins = Field(
         (),
         description="Origins of pages that may use this service, comma-separated, exact, such as"
@@ -298,6 +309,11 @@ class Settings(BaseModel):
     )
     storage_shared_fs_dir: Path | None = Field(
         None, description="Folder of the audio in `shared_fs` mode; default `CHUNKS_DIR`."
+    )
+    storage_require_shared_in_prod: bool = Field(
+        True,
+        description="In production, take `STORAGE_MODE=local_fs` for an error"
+        " (`storage_not_shared_fs`).",
     )
 
     chunk_max_bytes: int = Field(
@@ -399,6 +415,18 @@ class Settings(BaseModel):
         "starttls", description="`none` sends in clear and is refused together with SMTP_USER."
     )
     email_from: str = Field("interview-agent@localhost", description="Sender of the reports.")
+
+    meeting_connector_provider: Literal["none", "sberjazz", "sberjazz_mock"] = Field(
+        "none",
+        description="Where bots join meetings. This release joins none: the others are only checked"
+        " by readiness.",
+    )
+    sberjazz_api_base: str | None = Field(
+        None, description="Address of the SberJazz gateway; only checked by readiness as yet."
+    )
+    sberjazz_api_token: SecretStr | None = Field(
+        None, description="Token for the SberJazz gateway; not used yet."
+    )
 
     shutdown_grace_sec: float = Field(
         25.0, gt=0, description="Seconds that running work gets to end after SIGTERM."

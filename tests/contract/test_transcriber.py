@@ -10,9 +10,8 @@ import pytest_asyncio
 from interview_agent.adapters.decoder.child_decoder import ChildDecoder
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.mock_stt import MockTranscriber
-from interview_agent.ports.transcriber import AudioPart, Transcriber
 from interview_agent.stt.track_transcriber import TrackTranscriber
-from made_speech import Written, write_down
+from made_speech import Written, part_of, write_down
 from real_speech import recording, silence
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import pytest
 
     from interview_agent.adapters.whisper.model import WhisperSpeechModel
+    from interview_agent.ports.transcriber import AudioPart, Transcriber
 
 
 class Bench:
@@ -48,7 +48,7 @@ async def bench(
     for seq, at in enumerate(range(0, len(body), 96000)):
         chunk = body[at : at + 96000]
         await blobs.put(f"m/{seq}.bin", chunk)
-        parts.append(AudioPart(seq, f"m/{seq}.bin", len(chunk), "pcm", 16000, 1, None))
+        parts.append(part_of(seq, f"m/{seq}.bin", chunk))
     transcriber: Transcriber = MockTranscriber()
     if request.param == "whisper_local":
         transcriber = TrackTranscriber(blobs, ChildDecoder(), speech_model)

@@ -22,6 +22,20 @@ HOSTILE = {
 }
 
 
+def flip_a_bit(file: Path) -> None:
+    body = bytearray(file.read_bytes())
+    body[len(body) // 2] ^= 1
+    file.write_bytes(body)
+
+
+DAMAGE = {
+    1: Path.unlink,
+    2: flip_a_bit,
+    3: lambda file: os.truncate(file, file.stat().st_size - 2),
+}
+"""What happens to stored chunks before they are heard, by their number."""
+
+
 def command_line(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
@@ -35,11 +49,11 @@ async def test_bad_chunks_fail_with_a_reason_and_block_no_neighbour(agents: Agen
     await agent.start()
     for track, body in HOSTILE.items():
         await agent.send("m", 0, body, codec="wav", track=track)
-    for seq in (2, 1, 0):
+    for seq in (4, 3, 2, 1, 0):
         await agent.send("m", seq, SPEECH.read_bytes(), codec="wav")
-        if seq == 1:
-            (gone,) = agents.blob_dir.glob("meetings/m/main/0000000001-*")
-            gone.unlink()
+        (file,) = agents.blob_dir.glob(f"meetings/m/main/{seq:010d}-*")
+        if seq in DAMAGE:
+            DAMAGE[seq](file)
     await agent.call("POST", "/v1/meetings/m/finish")
     kills = 0
     while kills < 2:
@@ -50,14 +64,15 @@ async def test_bad_chunks_fail_with_a_reason_and_block_no_neighbour(agents: Agen
         await asyncio.sleep(0.05)
     done = await agent.until_done("m", 90)
     failed = {(each["track"], each["seq"]): each["reason"] for each in done["failed_chunks"]}
-    assert failed.keys() == {("main", 1), *((track, 0) for track in HOSTILE)}
-    assert failed["main", 1] == "blob_missing"
+    damaged = {seq: failed.pop(("main", seq)) for seq in DAMAGE}
+    assert damaged == {1: "blob_missing", 2: "blob_corrupt", 3: "blob_corrupt"}
+    assert failed.keys() == {(track, 0) for track in HOSTILE}
     assert all(failed.values())
     segments = (await agent.get("/v1/meetings/m/segments"))["segments"]
     assert {each["track"] for each in segments} == {"main"}
     halves = [
         " ".join(each["raw_text"] for each in segments if each["first_seq"] == seq).lower()
-        for seq in (0, 2)
+        for seq in (0, 4)
     ]
     assert halves[0].strip()
     assert halves[0].split() == halves[1].split()

@@ -84,3 +84,28 @@ async def test_a_folder_of_audio_that_goes_away_is_missed_and_found_again(
     assert await judge(dsn, blob_dir, driver.journal)
     assert temporaries(blob_dir) == []
     assert await agent.stop() == 0
+
+
+async def test_a_process_does_not_start_beside_the_share_and_goes_on_once_it_is_back(
+    agents: Agents,
+) -> None:
+    """F18: an empty mount point at the start is not taken for a new installation."""
+    (agent,) = agents.make_apart(["all"], **MOCK)
+    await agent.start()
+    assert (await try_chunk(agent, 0, b"before"))[0] == 200
+    assert await agent.stop() == 0
+    blob_dir = agents.blob_dir
+    away = blob_dir.with_name("away")
+    blob_dir.rename(away)
+    blob_dir.mkdir()
+    await agent.launch()
+    assert await agent.ended() == 1
+    assert "(storage_not_mounted)" in agent.log.splitlines()[-1]
+    assert list(blob_dir.iterdir()) == []
+    blob_dir.rmdir()
+    away.rename(blob_dir)
+    await agent.start()
+    assert (await try_chunk(agent, 1, b"after"))[0] == 200
+    await agent.call("POST", "/v1/meetings/m/finish")
+    assert "bytes=6" in (await agent.until_done("m"))["raw_transcript"]
+    assert await agent.stop() == 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from interview_agent.adapters.local_fs import TEMPORARY_PREFIX, LocalFsBlobStore
+from interview_agent.adapters.local_fs import MARKER, TEMPORARY_PREFIX, LocalFsBlobStore
 from interview_agent.domain.errors import NotFound, StorageError, TooLarge
 
 if TYPE_CHECKING:
@@ -150,3 +150,49 @@ async def test_what_was_written_again_is_too_young_to_be_deleted(
     await blobs.put(names[0], b"x")
     assert await blobs.delete(names, older_than_s=3600) == 1
     assert await keys(blobs) == [names[0]]
+
+
+async def test_what_a_missing_share_holds_is_not_called_deleted(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    await blobs.put("meetings/m/main/0.bin", b"x")
+    (tmp_path / "chunks").rename(tmp_path / "share")
+    (tmp_path / "chunks").mkdir()
+    with pytest.raises(StorageError):
+        await blobs.delete(["meetings/m/main/0.bin"])
+    (tmp_path / "chunks").rmdir()
+    (tmp_path / "share").rename(tmp_path / "chunks")
+    assert await blobs.delete(["meetings/m/main/0.bin"]) == 1
+
+
+@pytest.mark.parametrize("there", ["nothing", "an empty folder", "another store"])
+async def test_a_store_that_is_expected_is_not_made_where_it_is_not(
+    blobs: LocalFsBlobStore, tmp_path: Path, there: str
+) -> None:
+    marker = await blobs.prepare()
+    place = tmp_path / "elsewhere"
+    if there == "an empty folder":
+        place.mkdir()
+    elif there == "another store":
+        other = LocalFsBlobStore(place)
+        assert await other.prepare() != marker
+        await other.aclose()
+    before = list(tmp_path.rglob("*"))
+    store = LocalFsBlobStore(place)
+    with pytest.raises(StorageError) as caught:
+        await store.prepare(marker)
+    assert caught.value.details == {"cause": "not_mounted"}
+    assert list(tmp_path.rglob("*")) == before
+    await store.aclose()
+
+
+async def test_a_store_that_is_expected_and_there_is_used(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    marker = await blobs.prepare()
+    # An operator who writes the marker by hand ends the line.
+    (tmp_path / "chunks" / MARKER).write_text(f"{marker}\n")
+    store = LocalFsBlobStore(tmp_path / "chunks")
+    assert await store.prepare(marker) == marker
+    await store.check()
+    await store.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,13 @@ import pytest_asyncio
 
 from interview_agent.adapters.decoder.child_decoder import ChildDecoder
 from interview_agent.adapters.local_fs import LocalFsBlobStore
-from interview_agent.ports.transcriber import AudioPart
 from interview_agent.stt.track_transcriber import TrackTranscriber
-from made_speech import Written, write_down
+from made_speech import Written, part_of, write_down
 from real_speech import Track, edits, heard_words, plain_words, recording, silence
 
 if TYPE_CHECKING:
     from interview_agent.adapters.whisper.model import WhisperSpeechModel
+    from interview_agent.ports.transcriber import AudioPart
 
 
 @pytest_asyncio.fixture
@@ -31,9 +32,9 @@ async def parts_of(blobs: LocalFsBlobStore, track: Track, seconds: float) -> tup
     body, step = track.tobytes(), 2 * int(seconds * 16000)
     parts = []
     for seq, at in enumerate(range(0, len(body), step)):
-        await blobs.put(f"m/{seconds}-{seq}.bin", body[at : at + step])
-        size = len(body[at : at + step])
-        parts.append(AudioPart(seq, f"m/{seconds}-{seq}.bin", size, "pcm", 16000, 1, None))
+        part = part_of(seq, f"m/{seconds}-{seq}.bin", body[at : at + step])
+        await blobs.put(part.blob_key, body[at : at + step])
+        parts.append(part)
     return tuple(parts)
 
 
@@ -105,7 +106,7 @@ async def test_a_whole_file_is_heard_on_the_chosen_channel(
     """A file in one piece gives the interviewer's words alone."""
     path = Path(__file__).parents[2] / "config/sample/interview_en.stereo.wav"
     await blobs.put("m/file.bin", path.read_bytes())
-    part = AudioPart(0, "m/file.bin", path.stat().st_size, "auto", 16000, 1, 0)
+    part = replace(part_of(0, "m/file.bin", path.read_bytes(), "auto"), channel=0)
     decoder = ChildDecoder()
     transcriber = TrackTranscriber(blobs, decoder, speech_model)
     written = await write_down(transcriber, [part])

@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
+from interview_agent.compose.readiness import deployment_of
+from interview_agent.domain.readiness import deployment_issues, errors_in
 from interview_agent.domain.roles import Role, parse_roles
 from interview_agent.settings import Settings, read_settings
 
@@ -165,6 +167,7 @@ def test_with_two_secrets_given_each_role_gets_settings_fit_for_production(
             name: _interpolate(value, variables) for name, value in service["environment"].items()
         }
         settings = read_settings(environ)
+        assert errors_in(deployment_issues(deployment_of(settings))) == ()
         assert settings.is_prod
         assert settings.auth_mode == "api_key"
         assert (settings.api_host, settings.api_port) == ("0.0.0.0", 8010)  # noqa: S104 - in a container
@@ -174,17 +177,41 @@ def test_with_two_secrets_given_each_role_gets_settings_fit_for_production(
         assert dsn == "postgresql://interview:p4@postgres:5432/interview"
 
 
-@pytest.mark.parametrize("secret", ["API_KEYS", "POSTGRES_PASSWORD"])
-def test_without_a_secret_compose_refuses_to_start(document: dict[str, Any], secret: str) -> None:
-    variables = {"API_KEYS": "k", "POSTGRES_PASSWORD": "p4"}
-    del variables[secret]
+@pytest.mark.parametrize(
+    ("variables", "errors"),
+    [
+        ({}, ("auth_api_keys_empty",)),
+        (
+            {
+                "AUTH_MODE": "jwt",
+                "OIDC_ISSUER_URL": "https://id.example.com",
+                "OIDC_AUDIENCE": "interview-agent",
+            },
+            (),
+        ),
+    ],
+)
+def test_keys_are_asked_for_where_no_tokens_are(
+    ours: dict[str, dict[str, Any]], variables: dict[str, str], errors: tuple[str, ...]
+) -> None:
+    for service in ours.values():
+        environ = {
+            name: _interpolate(value, variables | {"POSTGRES_PASSWORD": "p4"})
+            for name, value in service["environment"].items()
+        }
+        assert errors_in(deployment_issues(deployment_of(read_settings(environ)))) == errors
+
+
+def test_without_a_password_of_the_database_compose_refuses_to_start(
+    document: dict[str, Any],
+) -> None:
     text = "\n".join(
         value
         for service in document["services"].values()
         for value in service.get("environment", {}).values()
     )
-    with pytest.raises(KeyError, match=secret):
-        _interpolate(text, variables)
+    with pytest.raises(KeyError, match="POSTGRES_PASSWORD"):
+        _interpolate(text, {"API_KEYS": "k"})
 
 
 def test_every_service_and_volume_that_is_named_exists_and_is_used(

@@ -81,10 +81,23 @@ class LocalFsBlobStore:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
 
-    async def prepare(self) -> None:
-        """Make the folder, readable by this user alone, and mark it. Raises `StorageError`."""
+    async def prepare(self, marker: str | None = None) -> str:
+        """Make the folder, readable by this user alone, and return its marker.
+
+        A folder that should have the given `marker` and has none or another is left alone. Raises
+        `StorageError`, then with the cause `not_mounted`.
+        """
         with _faults():
-            await self._run(self._prepare)
+            if marker is None:
+                await self._run(self._prepare)
+            else:
+                await self._run(self._expect, marker)
+        return self._identity
+
+    async def is_marked(self) -> bool:
+        """Say whether the folder is there and was prepared before. Raises `StorageError`."""
+        with _faults():
+            return bool(await self._run(self._marker))
 
     async def put(self, key: str, body: bytes) -> None:
         """Write, sync and name one blob. Raises `StorageError`; nothing is visible then."""
@@ -167,6 +180,10 @@ class LocalFsBlobStore:
             raise StorageError(message)
         return self._base_dir.joinpath(*parts)
 
+    def _expect(self, marker: str) -> None:
+        self._identity = marker
+        self._check_mounted()
+
     def _prepare(self) -> None:
         self._base_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         marker = self._base_dir / MARKER
@@ -178,13 +195,10 @@ class LocalFsBlobStore:
             finally:
                 temporary.unlink(missing_ok=True)
         _sync_folder(self._base_dir)
-        self._identity = marker.read_text(encoding="ascii")
+        self._identity = self._marker()
 
     def _check_mounted(self) -> None:
-        try:
-            here = (self._base_dir / MARKER).read_text(encoding="ascii")
-        except FileNotFoundError:
-            here = ""
+        here = self._marker()
         if not here or here != self._identity:
             message = "the folder of the audio is not the one that it was"
             raise StorageError(message, details={"cause": "not_mounted"}, retry_after_s=2)
@@ -233,6 +247,8 @@ class LocalFsBlobStore:
         return marker.stat().st_mtime
 
     def _delete(self, keys: Sequence[str], older_than_s: float = 0.0) -> int:
+        # What a share that is away holds would be called deleted, and be there again with it.
+        self._check_mounted()
         deleted = 0
         now = self._now() if older_than_s else 0.0
         for key in keys:
@@ -251,6 +267,12 @@ class LocalFsBlobStore:
                 except OSError:
                     break
         return deleted
+
+    def _marker(self) -> str:
+        try:
+            return (self._base_dir / MARKER).read_text(encoding="ascii").strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
 
     @staticmethod
     def _folders(folder: Path) -> list[Path]:

@@ -8,9 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from interview_agent.adapters.oidc import KeyCache, OidcProvider, SharedSecret, SignedTokens
+from interview_agent.compose.readiness import deployment_of
 from interview_agent.domain.claims import BearerRules, TokenTerms
 from interview_agent.domain.errors import StartupError
 from interview_agent.domain.policy import Policy, ScopeRules
+from interview_agent.domain.readiness import deployment_issues, errors_in, findings
 from interview_agent.metrics import KEY_FETCHES
 from interview_agent.runtime.key_files import follow_key_files
 from interview_agent.settings import reread_secrets
@@ -18,10 +20,12 @@ from interview_agent.web.auth import ApiKeys, Authenticator, OpenDoor
 from interview_agent.web.bearer import BearerTokens
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AsyncExitStack
 
     from pydantic import SecretStr
 
+    from interview_agent.domain.readiness import Issue
     from interview_agent.runtime.key_files import Keys
     from interview_agent.runtime.service import Service
     from interview_agent.settings import Settings
@@ -45,43 +49,16 @@ def access_policy(settings: Settings) -> Policy:
 
 
 def check_access(settings: Settings) -> None:
-    """Raise `StartupError` where `AUTH_MODE` could not be kept to what it promises."""
-    if settings.auth_mode == "none" and settings.is_prod:
-        message = "AUTH_MODE=none is for development only (auth_none_in_prod)"
-        raise StartupError(message)
-    if settings.auth_mode == "jwt":
-        _check_tokens(settings)
+    """Raise `StartupError` where `AUTH_MODE` cannot work at all."""
+    for issue in deployment_issues(deployment_of(settings)):
+        if any(issue.code == finding.code for finding in findings.UNUSABLE_TOKENS):
+            message = f"{issue.message} {issue.mend} ({issue.code})"
+            raise StartupError(message)
 
 
-def _check_tokens(settings: Settings) -> None:
-    by_secret = settings.oidc_algorithms[0].startswith("HS")
-    by_provider = settings.oidc_issuer_url or settings.oidc_jwks_url
-    if settings.is_prod and (by_secret or settings.jwt_shared_secret):
-        message = "JWT_SHARED_SECRET and HS… algorithms are for development (jwt_shared_secret_set)"
-    elif by_secret != (settings.jwt_shared_secret is not None):
-        message = (
-            "JWT_SHARED_SECRET goes with OIDC_ALGORITHMS of HS…, and neither without the other"
-        )
-    elif not by_secret and not by_provider:
-        message = "AUTH_MODE=jwt needs OIDC_ISSUER_URL or OIDC_JWKS_URL (oidc_not_configured)"
-    elif settings.is_prod and not settings.oidc_issuer_url:
-        message = (
-            "in production OIDC_ISSUER_URL must be set: any issuer would do (oidc_issuer_empty)"
-        )
-    elif settings.is_prod and not settings.oidc_audience:
-        message = (
-            "in production OIDC_AUDIENCE must be set: any token would do (oidc_audience_empty)"
-        )
-    elif settings.is_prod and not _all_https(settings):
-        message = "in production the addresses of the issuer must be https (oidc_not_https)"
-    else:
-        return
-    raise StartupError(message)
-
-
-def _all_https(settings: Settings) -> bool:
-    addresses = (settings.oidc_issuer_url, settings.oidc_jwks_url)
-    return all(url.startswith("https://") for url in addresses if url)
+def _stays_shut(settings: Settings) -> bool:
+    codes = {finding.code for finding in findings.OPEN_DOORS}
+    return not codes.isdisjoint(errors_in(deployment_issues(deployment_of(settings))))
 
 
 async def open_authenticator(
@@ -89,6 +66,8 @@ async def open_authenticator(
 ) -> Authenticator:
     """Make the authenticator, with its keys where they can be had. Raises `StartupError`."""
     settings = service.settings
+    if _stays_shut(settings):
+        return ApiKeys(())
     if settings.auth_mode == "none":
         return OpenDoor()
     if settings.auth_mode == "api_key":
@@ -202,10 +181,10 @@ async def _key_source(service: Service, stack: AsyncExitStack) -> KeyCache | Sha
     )
     stack.push_async_callback(keys.aclose)
 
-    async def are_usable() -> bool:
-        return keys.usable
+    async def look() -> Sequence[Issue]:
+        return [] if keys.usable else [findings.SIGNING_KEYS_FAILED.error()]
 
-    service.checks["signing_keys"] = are_usable
+    service.checks.add(look, findings.SIGNING_KEYS_FAILED)
     service.loops["signing_keys"] = keys.run
     # A provider that is away makes this process unready, and its keys are asked for again.
     await keys.refresh()

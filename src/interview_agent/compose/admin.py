@@ -11,14 +11,12 @@ from interview_agent.adapters.postgres import (
     PostgresOperations,
     PostgresWorkStore,
 )
-from interview_agent.domain.readiness import Issue, Severity
 from interview_agent.metrics import AUDIT_ROWS_LOST
 from interview_agent.pipeline.audit import AuditTrail
 from interview_agent.pipeline.operations import Operations, StoragePlace
 from interview_agent.web.parts import AdminParts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from contextlib import AsyncExitStack
 
     from interview_agent.compose.servers import Backends
@@ -54,20 +52,4 @@ def admin_parts(service: Service, parts: Backends, audit: AuditLog) -> AdminPart
         audit,
         storage=StoragePlace(settings.storage_mode, str(settings.blob_dir)),
     )
-    return AdminParts(operations=operations, issues=_issues(service))
-
-
-def _issues(service: Service) -> Callable[[], Awaitable[list[Issue]]]:
-    async def issues() -> list[Issue]:
-        return [
-            Issue(
-                severity=Severity.ERROR,
-                code=f"{name}_failed",
-                message=f"The check of {name} failed.",
-                mend=f"See what the log says of {name}.",
-            )
-            for name, fine in (await service.readiness()).items()
-            if not fine
-        ]
-
-    return issues
+    return AdminParts(operations=operations, issues=service.issues)

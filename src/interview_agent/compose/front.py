@@ -15,6 +15,7 @@ from interview_agent.adapters.postgres import (
 )
 from interview_agent.compose.access import access_policy, open_authenticator
 from interview_agent.compose.admin import add_audit, admin_parts
+from interview_agent.domain.readiness import errors_in
 from interview_agent.domain.roles import serves_api
 from interview_agent.metrics import (
     FEED_ITEMS,
@@ -61,8 +62,8 @@ def _rate_limits(settings: Settings) -> RateLimits:
 
 def _readiness_probe(service: Service) -> Probe:
     async def probe() -> Readiness:
-        failed = [name for name, fine in (await service.readiness()).items() if not fine]
-        return Readiness(ready=not failed, issues=tuple(f"{name}_failed" for name in failed))
+        errors = errors_in(await service.live_issues())
+        return Readiness(ready=not errors, issues=errors)
 
     return probe
 

@@ -16,6 +16,7 @@ from interview_agent.adapters.postgres import (
 )
 from interview_agent.compose.access import check_access
 from interview_agent.compose.front import add_web
+from interview_agent.compose.readiness import add_checks, judge_settings, judge_start
 from interview_agent.compose.servers import connect, find_addresses, open_backends
 from interview_agent.compose.stages import add_stages
 from interview_agent.domain.errors import StartupError
@@ -25,7 +26,7 @@ from interview_agent.runtime import upkeep
 from interview_agent.runtime.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
     from interview_agent.compose.servers import Backends
     from interview_agent.settings import Settings
@@ -37,7 +38,6 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
 
     Raises `StartupError` with a sentence that says what to do.
     """
-    _check_settings(settings)
     loop = asyncio.get_running_loop()
     stages = stages_of(roles)
     service = Service(
@@ -45,12 +45,16 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
         roles,
         Metrics("-".join(sorted(role.value for role in roles)), defer=loop.call_soon_threadsafe),
     )
+    await judge_settings(service)
+    _check_settings(settings)
     service.metrics.set(BUILD, 1, version=__version__)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         parts = await open_backends(service, stages, stack)
         await add_stages(service, stages, parts, stack)
         _add_upkeep(service, parts)
+        stack.push_async_callback(service.checks.aclose)
+        await judge_start(service)
         await add_web(service, parts, stack)
         yield service
 
@@ -76,29 +80,14 @@ def _check_settings(settings: Settings) -> None:
         message = f"in production {' and '.join(missing)} must be set: nothing is embedded there"
         raise StartupError(message)
     check_access(settings)
-    if settings.is_prod and "*" in settings.cors_allowed_origins:
-        message = "CORS_ALLOWED_ORIGINS=* is for development only (cors_wildcard_in_prod)"
-        raise StartupError(message)
     if settings.smtp_user and settings.smtp_security == "none":
         message = "SMTP_SECURITY=none would send SMTP_PASS in clear; use starttls or tls"
         raise StartupError(message)
 
 
-def _answers(ping: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[bool]]:
-    async def answers() -> bool:
-        await ping()
-        return True
-
-    return answers
-
-
 def _add_upkeep(service: Service, parts: Backends) -> None:
     metrics, work = service.metrics, PostgresWorkStore(parts.database)
-    service.checks |= {
-        "database": _answers(parts.database.ping),
-        "redis": _answers(parts.wake.ping),
-        "storage": _answers(parts.blobs.check),
-    }
+    add_checks(service, parts, work)
     service.loops |= {
         "loop_lag": partial(upkeep.measure_loop_lag, metrics),
         "gauges": partial(
@@ -106,7 +95,7 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
             metrics,
             work,
             parts.blobs,
-            service.readiness,
+            service.issues,
             storage_mode=service.settings.storage_mode,
         ),
     }

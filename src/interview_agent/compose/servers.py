@@ -12,10 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from interview_agent.adapters.embedded import EmbeddedStack
-from interview_agent.adapters.local_fs import LocalFsBlobStore
+from interview_agent.adapters.local_fs import MARKER, LocalFsBlobStore
 from interview_agent.adapters.postgres import Database, check_schema, migrate, open_database
+from interview_agent.adapters.postgres.installation import known_storage, remember_storage
 from interview_agent.adapters.valkey import ValkeyBroadcast, ValkeyWakeQueue
-from interview_agent.domain.errors import DatabaseError, StartupError
+from interview_agent.domain.errors import DatabaseError, StartupError, StorageError
+from interview_agent.domain.readiness.findings import STORAGE_NOT_MOUNTED
 from interview_agent.metrics import BROADCAST_FAILURES, EMBEDDED_EXITS, WAKE_FAILURES
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ async def open_backends(
     database = await _database(service, addresses.postgres_dsn, stack)
     blobs = LocalFsBlobStore(settings.blob_dir)
     stack.push_async_callback(blobs.aclose)
-    await blobs.prepare()
+    await _find_storage(database, blobs)
     await blobs.check()
     metrics.count(WAKE_FAILURES, 0)
     wake = ValkeyWakeQueue(
@@ -68,6 +70,26 @@ async def open_backends(
     stack.push_async_callback(broadcast.aclose)
     service.loops |= {"wakes": wake.run_publisher, "broadcast": broadcast.run_publisher}
     return Backends(database, wake, broadcast, blobs)
+
+
+async def _find_storage(database: Database, blobs: LocalFsBlobStore) -> None:
+    """Make the folder of the audio at the first start; later it must be the same one."""
+    marker = await known_storage(database)
+    try:
+        found = await blobs.prepare(marker)
+    except StorageError as error:
+        if error.details.get("cause") != "not_mounted":
+            raise
+        found = ""
+    if found and marker is None:
+        marker = await remember_storage(database, found)
+    if found != marker:
+        problem = STORAGE_NOT_MOUNTED
+        message = (
+            f"{problem.message} {problem.mend} If the files have moved here, write {marker} into"
+            f" its file {MARKER}. ({problem.code})"
+        )
+        raise StartupError(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import socket
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from interview_agent.adapters.postgres import PostgresStageRecords, PostgresWork
 from interview_agent.adapters.smtp import SmtpMailer, SmtpServer
 from interview_agent.compose.servers import secret_of
 from interview_agent.compose.speech import default_language, speech_stages, tracks_at_once
+from interview_agent.domain.readiness.findings import LOOP_NOT_TICKING
 from interview_agent.domain.route import Stage
 from interview_agent.pipeline.analytics import AnalyticsStage
 from interview_agent.pipeline.delivery import DeliveryStage
@@ -20,9 +20,10 @@ from interview_agent.pipeline.enhance import EnhancerStage
 from interview_agent.pipeline.retention import RetentionStage
 from interview_agent.runtime import upkeep
 from interview_agent.runtime.loop import StageLoop
+from interview_agent.runtime.readiness import ticking
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
     from contextlib import AsyncExitStack
 
     from interview_agent.compose.servers import Backends
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from interview_agent.runtime.service import Service
     from interview_agent.settings import Settings
 
-_STALE_LOOP_S = 30.0
 _OTHER_STAGES_CONCURRENCY = 2
 
 
@@ -60,7 +60,7 @@ async def add_stages(
         service.stage_loops.append(loop)
         service.loops[stage.value] = loop.run
         service.loops[f"wakes_{stage.value}"] = partial(parts.wake.run_reader, stage)
-        service.checks[f"loop_{stage.value}"] = _fresh(loop)
+        service.checks.add(ticking(loop, stage.value), LOOP_NOT_TICKING)
     if stages:
         service.loops["quiet_meetings"] = partial(
             upkeep.close_quiet_meetings, work, parts.wake, quiet_s=settings.meeting_quiet_sec
@@ -98,10 +98,3 @@ def _mailer(settings: Settings) -> SmtpMailer | None:
             sender=settings.email_from,
         )
     )
-
-
-def _fresh(loop: StageLoop) -> Callable[[], Awaitable[bool]]:
-    async def ticking() -> bool:
-        return time.monotonic() - loop.ticked_at < _STALE_LOOP_S
-
-    return ticking

@@ -22,6 +22,7 @@ def _part(chunk: Chunk) -> AudioPart:
         seq=chunk.seq,
         blob_key=chunk.blob_key,
         size_bytes=chunk.size_bytes,
+        sha256=chunk.sha256,
         codec=chunk.codec,
         sample_rate=chunk.sample_rate,
         channels=chunk.channels,

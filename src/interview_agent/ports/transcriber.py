@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AudioPart:
-    """One accepted chunk of a track, as the transcriber needs to know it."""
+    """One accepted chunk of a track, as the transcriber needs to know it.
+
+    `size_bytes` and `sha256`, in full hex, are those of what was accepted.
+    """
 
     seq: int
     blob_key: str
     size_bytes: int
+    sha256: str
     codec: str
     sample_rate: int
     channels: int

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.domain.errors import AgentError
+from interview_agent.domain.readiness.findings import DRAINING
+from interview_agent.runtime.readiness import LiveChecks
 
 if TYPE_CHECKING:
+    from interview_agent.domain.readiness import Issue
     from interview_agent.domain.roles import Role
     from interview_agent.metrics import Metrics
     from interview_agent.runtime.loop import StageLoop
     from interview_agent.settings import Settings
 
-_CHECK_TIMEOUT_S = 3.0
-
 Loop = Callable[[], Awaitable[None]]
 Leave = Callable[[], Coroutine[Any, Any, None]]
-Check = Callable[[], Awaitable[bool]]
 
 
 @dataclass(slots=True)
@@ -32,7 +31,9 @@ class Service:
     metrics: Metrics
     loops: dict[str, Loop] = field(default_factory=dict)
     stage_loops: list[StageLoop] = field(default_factory=list)
-    checks: dict[str, Check] = field(default_factory=dict)
+    standing_issues: tuple[Issue, ...] = ()
+    """What follows from the settings and lasts as long as the process."""
+    checks: LiveChecks = field(default_factory=LiveChecks)
     on_drain: list[Callable[[], None]] = field(default_factory=list)
     """Called at once when the process is to stop."""
     leavers: list[Leave] = field(default_factory=list)
@@ -40,20 +41,14 @@ class Service:
     address: str = ""
     draining: bool = False
 
-    async def readiness(self) -> Mapping[str, bool]:
-        """Ask everything that this process needs whether it can be used now, all at once."""
+    async def issues(self) -> list[Issue]:
+        """Return all that is wrong: what was set, and what does not work now."""
+        return [*self.standing_issues, *await self.live_issues()]
 
-        async def ask(check: Check) -> bool:
-            try:
-                async with asyncio.timeout(_CHECK_TIMEOUT_S):
-                    return await check()
-            except (AgentError, TimeoutError):
-                return False
-
-        async with asyncio.TaskGroup() as group:
-            asked = {name: group.create_task(ask(check)) for name, check in self.checks.items()}
-        answers = {name: task.result() for name, task in asked.items()}
-        return {**answers, "not_draining": not self.draining}
+    async def live_issues(self) -> list[Issue]:
+        """Return what keeps this process from its work now, or may soon."""
+        found = await self.checks.issues()
+        return [*found, DRAINING.error()] if self.draining else found
 
     async def settle(self, grace_s: float) -> None:
         """Wait until the work that runs has ended and all have left, `grace_s` at most."""

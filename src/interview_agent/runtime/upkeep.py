@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from interview_agent.domain.errors import AgentError
+from interview_agent.domain.readiness import errors_in
 from interview_agent.domain.route import Stage
 from interview_agent.metrics import (
     COLLECTION_ERRORS,
@@ -23,8 +24,9 @@ from interview_agent.metrics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from interview_agent.domain.readiness import Issue
     from interview_agent.ports.archive import Archive
     from interview_agent.ports.audit import AuditStore
     from interview_agent.ports.blob_store import BlobStore
@@ -101,7 +103,7 @@ async def refresh_gauges(
     metrics: Metrics,
     work: WorkStore,
     blobs: BlobStore,
-    readiness: Callable[[], Awaitable[Mapping[str, bool]]],
+    issues: Callable[[], Awaitable[Sequence[Issue]]],
     *,
     storage_mode: str,
     every_s: float = 5.0,
@@ -118,7 +120,7 @@ async def refresh_gauges(
         metrics.set(STORAGE_HEALTH, 1, mode=storage_mode)
 
     async def ready() -> None:
-        metrics.set(SYSTEM_READINESS, all((await readiness()).values()))
+        metrics.set(SYSTEM_READINESS, not errors_in(await issues()))
 
     async def queues() -> None:
         await refresh_queue_gauges(work, metrics)

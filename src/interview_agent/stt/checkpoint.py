@@ -13,7 +13,7 @@ from interview_agent.stt.track_audio import Break
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FORMAT = 1
+FORMAT = 2
 
 
 def ranges_of(seqs: Sequence[int]) -> list[list[int]]:

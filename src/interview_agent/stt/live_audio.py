@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.domain.errors import BadAudio, NotFound, SttError
+from interview_agent.domain.errors import BadAudio, SttError
 from interview_agent.ports.audio import SAMPLE_RATE
-from interview_agent.stt.track_audio import CRASHES, StreamBorder, head_of, reason_of
+from interview_agent.stt.stored_part import LOST, checked_head, open_part
+from interview_agent.stt.track_audio import CRASHES, StreamBorder, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -78,17 +78,14 @@ class LiveAudio:
                     self.samples += samples.size
                     yield samples
         except BadAudio as error:
-            await self._break(error)
+            # The stream of a chunk that is lost goes on without it.
+            if reason_of(error) not in LOST:
+                await self._break(error)
         self.last_seq = part.seq
 
     async def _play(self, part: AudioPart) -> AsyncGenerator[Samples]:
-        try:
-            file = await self._blobs.open(part.blob_key)
-        except NotFound:
-            # Its stream goes on without it.
-            return
-        with file:
-            head = await asyncio.to_thread(head_of, file)
+        with await open_part(self._blobs, part) as file:
+            head = await checked_head(file, part)
             begins = self._border.begins(part, head, self._first)
             if begins:
                 async for samples in self._finish():

@@ -6,22 +6,16 @@ longer among the parts of the next call, the break itself is remembered as a `Br
 
 from __future__ import annotations
 
-import asyncio
-import os
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interview_agent.domain.audio_format import (
-    HEAD_BYTES,
-    live_webm_preface,
-    sniff,
-    starts_stream,
-)
-from interview_agent.domain.errors import BadAudio, NotFound
+from interview_agent.domain.audio_format import live_webm_preface, sniff, starts_stream
+from interview_agent.domain.errors import BadAudio
 from interview_agent.ports.transcriber import AudioPart, FailedPart
+from interview_agent.stt.stored_part import checked_head, open_part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -33,7 +27,6 @@ CRASHES = frozenset({"crashed", "timeout", "out_of_memory"})
 """Reasons that may be the decoder's fault and not the part's; worth one more try."""
 
 NO_HEADER = "no_stream_header"
-BLOB_MISSING = "blob_missing"
 
 # Streams of frames that can be entered anywhere, so that the first part needs no header.
 SELF_FRAMED = frozenset({"mp3", "aac"})
@@ -58,12 +51,6 @@ class Break:
 def reason_of(error: BadAudio) -> str:
     """Return the stable reason for which audio cannot be heard."""
     return str(error.details.get("reason", "undecodable"))
-
-
-def head_of(file: BinaryIO) -> bytes:
-    """Return the first bytes of a file, leaving its offset alone."""
-    # pread leaves the offset alone: the file may be handed to a child that shares it.
-    return os.pread(file.fileno(), HEAD_BYTES, 0)
 
 
 class StreamBorder:
@@ -187,8 +174,8 @@ class TrackAudio:
 
     async def _play(self, part: AudioPart) -> AsyncGenerator[Block]:
         try:
-            with await self._open_blob(part) as file:
-                head = await asyncio.to_thread(head_of, file)
+            with await open_part(self._blobs, part) as file:
+                head = await checked_head(file, part)
         except BadAudio as error:
             self._reject(part, reason_of(error))
             return
@@ -253,18 +240,11 @@ class TrackAudio:
                 yield fresh
 
     async def _feed(self, stream: AudioStream, part: AudioPart) -> AsyncIterator[Samples]:
-        with await self._open_blob(part) as file:
+        with await open_part(self._blobs, part) as file:
             async for samples in stream.feed(file):
                 fresh = self._unsaid(samples)
                 if fresh.size:
                     yield fresh
-
-    async def _open_blob(self, part: AudioPart) -> BinaryIO:
-        try:
-            return await self._blobs.open(part.blob_key)
-        except NotFound as error:
-            message = "The stored audio of this chunk is gone."
-            raise BadAudio(message, details={"reason": BLOB_MISSING}) from error
 
     def _unsaid(self, samples: Samples) -> Samples:
         said = min(self._skip, samples.size)

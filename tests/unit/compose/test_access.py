@@ -10,12 +10,15 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from interview_agent.compose.access import access_policy, check_access, open_authenticator
+from interview_agent.compose.readiness import deployment_of
 from interview_agent.domain.errors import StartupError, Unauthorized
 from interview_agent.domain.policy import Need, Policy, ScopeRules
+from interview_agent.domain.readiness import deployment_issues, errors_in
 from interview_agent.domain.roles import Role
 from interview_agent.metrics import Metrics
 from interview_agent.runtime.service import Service
 from interview_agent.settings import SettingsError, read_settings
+from interview_agent.web.auth import ApiKeys
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -58,11 +61,23 @@ def test_it_can_be_started(variables: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("variables", "code"),
     [
+        ({"AUTH_MODE": "jwt"}, "oidc_not_configured"),
+        ({**DEV, "OIDC_ALGORITHMS": "HS256"}, "jwt_secret_without_algorithm"),
+        ({**DEV, "JWT_SHARED_SECRET": SECRET}, "jwt_secret_without_algorithm"),
+    ],
+)
+def test_it_cannot_be_started_and_says_why(variables: dict[str, str], code: str) -> None:
+    with pytest.raises(StartupError) as refused:
+        check_access(read_settings(variables))
+    assert code in str(refused.value)
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "code"),
+    [
         ({"AUTH_MODE": "none", "APP_ENV": "prod"}, "auth_none_in_prod"),
         ({"AUTH_MODE": "none", "APP_ENV": "PROD "}, "auth_none_in_prod"),
-        ({"AUTH_MODE": "jwt"}, "oidc_not_configured"),
-        ({**DEV, "OIDC_ALGORITHMS": "HS256"}, "JWT_SHARED_SECRET goes with"),
-        ({**DEV, "JWT_SHARED_SECRET": SECRET}, "JWT_SHARED_SECRET goes with"),
         ({**PROD, "JWT_SHARED_SECRET": SECRET}, "jwt_shared_secret_set"),
         ({**BY_SECRET, "APP_ENV": "prod"}, "jwt_shared_secret_set"),
         ({**PROD, "OIDC_AUDIENCE": ""}, "oidc_audience_empty"),
@@ -74,11 +89,16 @@ def test_it_can_be_started(variables: dict[str, str]) -> None:
         ({**PROD, "OIDC_JWKS_URL": "http://id.example/keys"}, "oidc_not_https"),
     ],
 )
-def test_it_cannot_be_started_and_says_why(variables: dict[str, str], code: str) -> None:
-    with pytest.raises(StartupError) as refused:
-        check_access(read_settings(variables))
-    assert code in str(refused.value)
-    assert SECRET not in str(refused.value)
+async def test_a_production_with_an_open_door_is_not_ready_and_lets_nobody_in(
+    variables: dict[str, str], code: str
+) -> None:
+    variables = {**variables, "API_KEYS": "alice", "SERVICE_API_KEYS": "machine"}
+    assert code in errors_in(deployment_issues(deployment_of(read_settings(variables))))
+    async with opened(variables) as (door, _):
+        for headers in ({}, {"X-API-Key": "alice"}, {"X-API-Key": "machine"}):
+            with pytest.raises(Unauthorized):
+                await door.identify(make_mocked_request("GET", "/", headers=headers))
+        assert isinstance(door, ApiKeys)
 
 
 @pytest.mark.parametrize(
@@ -233,5 +253,5 @@ async def test_beside_tokens_keys_of_users_are_never_read_again_either(tmp_path:
 async def test_without_keys_of_the_provider_a_process_is_not_ready() -> None:
     """S32."""
     async with opened(NOWHERE) as (_, service):
-        assert await service.readiness() == {"signing_keys": False, "not_draining": True}
+        assert errors_in(await service.live_issues()) == ("signing_keys_failed",)
         assert 'agent_signing_key_fetches_total{result="failed"} 1' in service.metrics.render()

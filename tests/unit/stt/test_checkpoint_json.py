@@ -12,7 +12,7 @@ from interview_agent.stt.track_audio import Break
 
 
 def part(seq: int) -> AudioPart:
-    return AudioPart(seq, f"k{seq}", 10, "pcm", 16000, 1, None)
+    return AudioPart(seq, f"k{seq}", 10, "d1", "pcm", 16000, 1, None)
 
 
 def result(*tokens: int, temperature: float = 0.0, silent: bool = False) -> WindowResult:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from interview_agent.domain.errors import StorageError
-from interview_agent.ports.transcriber import AudioPart
 from interview_agent.stt.track_audio import TrackAudio
 from made_speech import MemoryBlobs, ScriptedDecoder, speech, store
+
+if TYPE_CHECKING:
+    from interview_agent.ports.transcriber import AudioPart
 
 ONE, TWO, THREE = (speech(1, 0.5, seed) for seed in (1, 2, 3))
 
@@ -55,7 +60,7 @@ async def test_raw_samples_need_no_header_and_another_rate_starts_anew() -> None
     """Raw samples are joined while their form stays the same."""
     blobs = MemoryBlobs()
     first, second, third = await store(blobs, [ONE, TWO, b"hold" + THREE])
-    other = AudioPart(2, third.blob_key, third.size_bytes, "pcm", 8000, 1, None)
+    other = replace(third, sample_rate=8000)
     audio = opened(blobs, (first, second, other))
     assert await played(audio) == {0: 16000, 1: 16000}
     assert await played(audio, to_the_end=True) == {2: 16000}
@@ -146,3 +151,22 @@ async def test_a_part_that_came_before_its_header_is_judged_anew_once_the_header
     assert audio.offer(parts[1:])
     assert not audio.offer(parts)
     assert await played(opened(blobs, parts)) == {0: 16000, 1: 16000, 2: 16000}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [TWO[:-2], TWO + bytes(2), bytes([TWO[0] ^ 1]) + TWO[1:], b""],
+    ids=["truncated", "longer", "one bit", "empty"],
+)
+async def test_a_part_whose_bytes_are_not_those_accepted_fails_and_its_neighbours_are_heard(
+    damaged: bytes,
+) -> None:
+    """Nothing is made of bytes that nobody sent, and the verdict is final."""
+    blobs = MemoryBlobs()
+    parts = await store(blobs, [ONE, TWO, THREE])
+    blobs.blobs[parts[1].blob_key] = damaged
+    audio = opened(blobs, parts)
+    assert await played(audio) == {0: 16000, 2: 16000}
+    assert reasons(audio) == {1: "blob_corrupt"}
+    assert audio.offer(parts)
+    assert await played(audio) == {}

@@ -105,13 +105,17 @@ async def migrate(database: Database) -> list[str]:
     return done
 
 
-async def check_schema(database: Database) -> None:
-    """Raise `StartupError` unless every migration of this release is applied."""
+async def missing_migrations(database: Database) -> list[str]:
+    """Return the names of the migrations of this release that are not applied."""
     async with database.connection() as connection:
         known = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
         applied = await _applied(connection) if known else {}
-    missing = [each.name for each in known_migrations() if each.version not in applied]
-    if missing:
+    return [each.name for each in known_migrations() if each.version not in applied]
+
+
+async def check_schema(database: Database) -> None:
+    """Raise `StartupError` unless every migration of this release is applied."""
+    if missing := await missing_migrations(database):
         message = (
             f"the database lacks the migrations {', '.join(missing)};"
             " run `interview-agent migrate` or set RUN_MIGRATIONS=true"

@@ -103,6 +103,14 @@ class ValkeyWakeQueue:
             raise QueueError(details={"cause": type(error).__name__}) from error
         return count
 
+    async def eviction_policy(self) -> str:
+        """Return what the server does when its memory is full. Raises `QueueError`."""
+        try:
+            memory = await to_the_end(self._reader.info("memory"))
+        except FAULTS as error:
+            raise QueueError(details={"cause": type(error).__name__}) from error
+        return str(memory.get("maxmemory_policy", ""))
+
     async def run_publisher(self) -> None:
         """Publish what was left by `notify` and `bury`, for ever."""
         while True:

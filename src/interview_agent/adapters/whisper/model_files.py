@@ -44,6 +44,21 @@ def find_model(size: str, data_dir: Path) -> Path:
     return _cached(size)
 
 
+def is_present(size: str, data_dir: Path) -> bool:
+    """Say whether `find_model` would find a model; nothing is joined or checked yet."""
+    folder = Path(size).expanduser()
+    if folder.is_dir():
+        return (folder / "model.bin").is_file()
+    joined = Path(data_dir) / "models" / FOLDER / "model.bin"
+    if size == "base" and (joined.is_file() or package_folders() is not None):
+        return True
+    try:
+        _cached(size)
+    except StartupError:
+        return False
+    return True
+
+
 def package_folders() -> list[Path] | None:
     """Return the data folders of the two packages that carry the base model, None if absent."""
     folders = []
