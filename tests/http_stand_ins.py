@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
+from erasure_stand import erasure_by
 from interview_agent.adapters.local_fs import MARKER, LocalFsBlobStore
 from interview_agent.domain.errors import DatabaseError
 from interview_agent.metrics import Metrics
@@ -135,6 +136,34 @@ class Absent:
         raise DatabaseError(", ".join(keys))
 
 
+class AbsentDeletions:
+    """Deletions whose database is away."""
+
+    async def owner(self, meeting_id: str) -> Any:
+        """Fail."""
+        raise DatabaseError(meeting_id)
+
+    async def request(self, meeting_id: str, requested_by: str) -> Any:
+        """Fail."""
+        raise DatabaseError(f"{meeting_id} {requested_by}")
+
+    async def deleted(self, meeting_ids: Sequence[str]) -> Any:
+        """Fail."""
+        raise DatabaseError(", ".join(meeting_ids))
+
+    async def page(self, *, limit: int, before_id: int | None) -> Any:
+        """Fail."""
+        raise DatabaseError(repr((limit, before_id)))
+
+    async def digests(self, deletion_id: int, *, limit: int, after: int | None) -> Any:
+        """Fail."""
+        raise DatabaseError(repr((deletion_id, limit, after)))
+
+    async def schedule_retention(self, days: int, limit: int) -> Any:
+        """Fail."""
+        raise DatabaseError(repr((days, limit)))
+
+
 class Readying:
     """A readiness probe that answers as told."""
 
@@ -165,6 +194,7 @@ async def served_api(
         live=LiveIngest(LiveParts(ingest.chunk, MemoryRows())),
         reader=Reader(archive, pii_masking=True),
         feed=Feed(archive, LocalBroadcast(), pii_masking=True),
+        erasure=erasure_by(AbsentDeletions()),
         authenticator=keys,
         probes=ProbeParts(Metrics("api"), probe, metrics_guard=keys),
         limits=replace(LIMITS, body_timeout_s=patience_s),

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientSession
 
+from erasure_stand import erasure_by
 from http_stand_ins import Readying
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
+    PostgresDeletions,
     PostgresIntake,
     PostgresLiveSessions,
 )
@@ -126,6 +128,7 @@ async def served_sockets(
             live=live,
             reader=Reader(archive, pii_masking=True),
             feed=feed,
+            erasure=erasure_by(PostgresDeletions(database), broadcast=broadcast),
             authenticator=ApiKeys(["alice", "bob"], ["machine"]),
             probes=ProbeParts(metrics, Readying()),
             sockets=limits or SocketLimits(),

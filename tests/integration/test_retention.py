@@ -12,6 +12,8 @@ from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
+    PostgresDeletions,
+    PostgresErasureRecords,
     PostgresIntake,
     PostgresStageRecords,
     PostgresWorkStore,
@@ -19,7 +21,7 @@ from interview_agent.adapters.postgres import (
 from interview_agent.domain.errors import LeaseLost, NotFound
 from interview_agent.domain.route import Stage
 from interview_agent.domain.transcript import DraftSegment
-from interview_agent.pipeline.retention import RetentionStage
+from interview_agent.pipeline.erasure import RetentionStage
 from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.transcriber import TrackProgress
 
@@ -41,7 +43,10 @@ class Vault:
         self.archive = PostgresArchive(database)
         self.work = PostgresWorkStore(database)
         records = PostgresStageRecords(database)
-        self.stage = RetentionStage(records, blobs, days_audio=DAYS_AUDIO, days_text=DAYS_TEXT)
+        self.deletions = PostgresDeletions(database)
+        self.stage = RetentionStage(
+            PostgresErasureRecords(database), blobs, days_audio=DAYS_AUDIO, days_text=DAYS_TEXT
+        )
         self._records = records
 
     async def fill(self) -> None:

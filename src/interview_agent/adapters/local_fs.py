@@ -9,6 +9,7 @@ import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
 
 import aiofiles
@@ -136,6 +137,11 @@ class LocalFsBlobStore:
         with _faults():
             return await self._run(self._delete, keys, older_than_s)
 
+    async def delete_under(self, folder: str, *, limit: int) -> int:
+        """Delete up to `limit` files below a folder, and the folders left empty."""
+        with _faults():
+            return await self._run(self._delete_under, self._path(folder), limit)
+
     async def scan(self) -> AsyncIterator[tuple[str, float]]:
         """Yield every stored key, temporary files included, with its age in seconds."""
         with _faults():
@@ -243,14 +249,31 @@ class LocalFsBlobStore:
                     continue
                 path.unlink()
                 deleted += 1
-            for folder in path.parents:
-                if folder == self._base_dir:
-                    break
-                try:
-                    folder.rmdir()
-                except OSError:
-                    break
+            self._tidy(path.parent)
         return deleted
+
+    def _tidy(self, folder: Path) -> None:
+        """Delete a folder and those above it as far as they are empty."""
+        while folder != self._base_dir:
+            try:
+                folder.rmdir()
+            except OSError:
+                break
+            folder = folder.parent
+
+    def _delete_under(self, folder: Path, limit: int) -> int:
+        # A share that is not mounted must not make everything look deleted.
+        self._check_mounted()
+        files = islice((path for path in folder.rglob("*") if not path.is_dir()), limit)
+        deleted = list(files)
+        for path in deleted:
+            path.unlink(missing_ok=True)
+        for each in sorted({folder, *(path.parent for path in folder.rglob("*"))}, reverse=True):
+            self._tidy(each)
+        # What was deleted must not come back with the power.
+        standing = next(each for each in (folder, *folder.parents) if each.is_dir())
+        _sync_folder(standing)
+        return len(deleted)
 
     @staticmethod
     def _folders(folder: Path) -> list[Path]:

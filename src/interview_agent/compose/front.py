@@ -9,8 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from interview_agent import __version__
+from interview_agent.adapters.audit_lines import AuditLines
 from interview_agent.adapters.postgres import (
     PostgresArchive,
+    PostgresDeletions,
     PostgresIntake,
     PostgresLiveSessions,
 )
@@ -25,6 +27,7 @@ from interview_agent.metrics import (
     LIVE_FRAMES_REFUSED,
     LIVE_SESSIONS,
 )
+from interview_agent.pipeline.erasure import MeetingErasure
 from interview_agent.pipeline.feed import KIND_BY_ITEM, Feed
 from interview_agent.pipeline.ingest import Ingest
 from interview_agent.pipeline.live_ingest import LiveIngest, LiveLimits, LiveMeters, LiveParts
@@ -148,6 +151,9 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
             live=_live_ingest(service, ingest, parts.database),
             reader=Reader(archive, pii_masking=settings.pii_masking),
             feed=_feed(service, archive, parts.broadcast),
+            erasure=MeetingErasure(
+                PostgresDeletions(parts.database), AuditLines(), parts.broadcast, parts.wake
+            ),
             authenticator=authenticator,
             probes=ProbeParts(
                 service.metrics,

@@ -8,7 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from interview_agent import __version__
-from interview_agent.adapters.postgres import PostgresArchive, PostgresWorkStore, migrate
+from interview_agent.adapters.postgres import (
+    PostgresArchive,
+    PostgresDeletions,
+    PostgresWorkStore,
+    migrate,
+)
 from interview_agent.compose.front import add_web
 from interview_agent.compose.servers import connect, find_addresses, open_backends
 from interview_agent.compose.stages import add_stages
@@ -104,6 +109,13 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
         ),
     }
     if sweeps(service.roles):
-        service.loops["orphans"] = partial(
-            upkeep.sweep_orphans, PostgresArchive(parts.database), parts.blobs
-        )
+        settings = service.settings
+        service.loops |= {
+            "orphans": partial(upkeep.sweep_orphans, PostgresArchive(parts.database), parts.blobs),
+            "retention_due": partial(
+                upkeep.schedule_retention,
+                PostgresDeletions(parts.database),
+                parts.wake,
+                days=min(settings.retention_days_audio, settings.retention_days_text),
+            ),
+        }

@@ -68,6 +68,13 @@ class MeetingTaken(Conflict):
     """This meeting id is taken."""
 
 
+class MeetingGone(AgentError):
+    """This meeting was deleted, and its id stays taken."""
+
+    code = "meeting_gone"
+    fault = Fault.CALLER
+
+
 class SessionTaken(AgentError):
     """Another connection sends this track now."""
 

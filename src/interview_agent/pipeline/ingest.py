@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.domain.errors import Backpressure, BadAudio, NotFound
+from interview_agent.domain.errors import Backpressure, BadAudio, MeetingGone, NotFound
 from interview_agent.domain.ids import check_name, new_meeting_id
 from interview_agent.domain.meeting import Consent, Meeting, Mode
 from interview_agent.domain.route import Stage
@@ -76,7 +76,8 @@ class Ingest:
     async def start(self, caller: Identity, request: StartRequest) -> Meeting:
         """Create a meeting, or return the caller's own one of that id as it is.
 
-        Raises `ValidationFailed` for a bad id and `Conflict` for somebody else's.
+        Raises `ValidationFailed` for a bad id, `Conflict` for somebody else's and `MeetingGone`
+        for a deleted one.
         """
         meeting_id = request.meeting_id or new_meeting_id(self._clock(), self._random_hex(5))
         return await self._intake.start(
@@ -95,8 +96,8 @@ class Ingest:
         """Make one chunk durable; what is returned for survives any crash.
 
         Raises `ValidationFailed`, `BadAudio` for an empty body, `Conflict`, `ConsentDenied`,
-        `SessionTaken`, `Backpressure`, `StorageError` and `DatabaseError`; nothing of the chunk is
-        visible then.
+        `SessionTaken`, `MeetingGone`, `Backpressure`, `StorageError` and `DatabaseError`; nothing
+        of the chunk is visible then.
         """
         check_upload(upload)
         if upload.session_id is None:
@@ -111,7 +112,7 @@ class Ingest:
         receipt = None if chunk.session_id else await self._intake.admit(chunk)
         if receipt is None:
             await self._blobs.put(key, body)
-            receipt = await self._intake.accept(chunk)
+            receipt = await self._record(chunk)
             if upload.wake:
                 self._wake_up(chunk)
         return self._accepted(chunk, receipt)
@@ -140,7 +141,7 @@ class Ingest:
         chunk = self._new_chunk(
             caller, upload, sha256=facts.sha256, size_bytes=facts.size_bytes, key=facts.key
         )
-        receipt = await self._intake.accept(chunk)
+        receipt = await self._record(chunk)
         self._wake_up(chunk)
         return self._accepted(chunk, receipt)
 
@@ -156,6 +157,14 @@ class Ingest:
         for stage in (Stage.LIVE, Stage.STT):
             self._wake.notify(stage, meeting_id)
         return meeting
+
+    async def _record(self, chunk: NewChunk) -> Receipt:
+        try:
+            return await self._intake.accept(chunk)
+        except MeetingGone:
+            # It was deleted since this chunk was let in, and its erasure may have been here before.
+            await self._blobs.delete([chunk.blob_key])
+            raise
 
     def _check_open(self) -> None:
         if not self._accepting():

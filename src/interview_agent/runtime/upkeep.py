@@ -23,16 +23,20 @@ from interview_agent.metrics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from interview_agent.ports.archive import Archive
     from interview_agent.ports.blob_store import BlobStore
+    from interview_agent.ports.erasure import Deletions
     from interview_agent.ports.live_records import LiveRecords
     from interview_agent.ports.wake_queue import WakeQueue
     from interview_agent.ports.work import WorkStore
 
 ORPHAN_AGE_S = 3_600.0
 """A file that no chunk names may be an accept under way; past this age it is not."""
+
+RETENTION_AT_ONCE = 200
+"""Meetings that retention is made due for in one go."""
 
 log = structlog.get_logger(__name__)
 
@@ -131,6 +135,43 @@ async def refresh_gauges(
                 metrics.count(COLLECTION_ERRORS, source=source)
                 log.warning("gauge_not_refreshed", source=source, cause=str(error))
         await asyncio.sleep(every_s)
+
+
+async def schedule_retention(
+    deletions: Deletions, wake: WakeQueue, *, days: int, every_s: float = 60.0
+) -> None:
+    """Make retention due for meetings older than `days` whose pipeline never came to it, for ever.
+
+    A bounded number at once; more the next time.
+    """
+    while True:
+        try:
+            if await deletions.schedule_retention(days, RETENTION_AT_ONCE):
+                wake.notify(Stage.RETENTION, "")
+        except AgentError as error:
+            log.warning("retention_not_scheduled", cause=str(error))
+        await asyncio.sleep(every_s)
+
+
+async def forget_deleted(
+    deletions: Deletions,
+    held: Callable[[], Collection[str]],
+    forget: Callable[[Collection[str]], Awaitable[None]],
+    *,
+    every_s: float = 5.0,
+) -> None:
+    """Let this process forget what it holds of meetings that were deleted, for ever.
+
+    `held` says of which meetings it holds anything.
+    """
+    while True:
+        await asyncio.sleep(every_s)
+        meeting_ids = sorted(held())
+        try:
+            if meeting_ids and (gone := await deletions.deleted(meeting_ids)):
+                await forget(gone)
+        except AgentError as error:
+            log.warning("deleted_not_forgotten", cause=str(error))
 
 
 async def sweep_orphans(archive: Archive, blobs: BlobStore, *, every_s: float = 600.0) -> None:

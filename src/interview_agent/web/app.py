@@ -14,6 +14,7 @@ from interview_agent.web.middleware import metrics_middleware, set_headers, trac
 from interview_agent.web.openapi import Document, describe
 from interview_agent.web.parts import BUDGET, PARTS, PROBES, ProbeParts, WebParts
 from interview_agent.web.route import register, register_open
+from interview_agent.web.routes_erasure import ERASURE_ROUTES
 from interview_agent.web.routes_events import EVENT_ROUTES
 from interview_agent.web.routes_meetings import MEETING_ROUTES
 from interview_agent.web.routes_service import SERVICE_ROUTES
@@ -21,7 +22,7 @@ from interview_agent.web.routes_service import SERVICE_ROUTES
 
 def api_description(version: str) -> Document:
     """Return the OpenAPI document of everything that `build_app` serves."""
-    return describe((*MEETING_ROUTES, *EVENT_ROUTES), SERVICE_ROUTES, version)
+    return describe((*MEETING_ROUTES, *EVENT_ROUTES, *ERASURE_ROUTES), SERVICE_ROUTES, version)
 
 
 def build_probe_app(probes: ProbeParts) -> web.Application:
@@ -43,6 +44,7 @@ def build_app(parts: WebParts) -> web.Application:
     app[SOCKETS] = LiveSockets(parts.sockets.max_sockets, parts.probes.metrics)
     register(app, MEETING_ROUTES)
     register(app, EVENT_ROUTES)
+    register(app, ERASURE_ROUTES)
     end_streams_on_shutdown(app)
     register_sockets(app)
     register_docs(app, api_description(parts.version))

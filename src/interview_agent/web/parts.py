@@ -13,6 +13,7 @@ from interview_agent.web.live.limits import SocketLimits
 
 if TYPE_CHECKING:
     from interview_agent.metrics import Metrics
+    from interview_agent.pipeline.erasure import MeetingErasure
     from interview_agent.pipeline.feed import Feed
     from interview_agent.pipeline.ingest import Ingest
     from interview_agent.pipeline.live_ingest import LiveIngest
@@ -79,6 +80,7 @@ class WebParts:
     live: LiveIngest
     reader: Reader
     feed: Feed
+    erasure: MeetingErasure
     authenticator: Authenticator
     probes: ProbeParts
     limits: Limits = Limits()

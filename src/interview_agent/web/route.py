@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from interview_agent.domain.errors import ValidationFailed
+from interview_agent.domain.policy import Need
 from interview_agent.web.body import (
     Lease,
     load_json,
@@ -98,6 +99,7 @@ class Route:
     media_type: str = "application/json"
     errors: tuple[int, ...] = ()
     tag: str = "meetings"
+    need: Need = Need.MEETING_READ
 
 
 @dataclass(frozen=True, slots=True)

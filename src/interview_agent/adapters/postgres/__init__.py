@@ -2,6 +2,8 @@
 
 from interview_agent.adapters.postgres.archive import PostgresArchive
 from interview_agent.adapters.postgres.database import Database, open_database
+from interview_agent.adapters.postgres.deletions import PostgresDeletions
+from interview_agent.adapters.postgres.erasure_records import PostgresErasureRecords
 from interview_agent.adapters.postgres.intake import PostgresIntake
 from interview_agent.adapters.postgres.live_records import PostgresLiveRecords
 from interview_agent.adapters.postgres.live_sessions import PostgresLiveSessions
@@ -12,6 +14,8 @@ from interview_agent.adapters.postgres.work import PostgresWorkStore
 __all__ = [
     "Database",
     "PostgresArchive",
+    "PostgresDeletions",
+    "PostgresErasureRecords",
     "PostgresIntake",
     "PostgresLiveRecords",
     "PostgresLiveSessions",

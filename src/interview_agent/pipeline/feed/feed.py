@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from interview_agent.domain.errors import AgentError, Backpressure, DatabaseError, NotFound
+from interview_agent.domain.errors import (
+    AgentError,
+    Backpressure,
+    DatabaseError,
+    MeetingGone,
+    NotFound,
+)
 from interview_agent.domain.ids import check_name
 from interview_agent.pipeline.feed.hub import Hub, Listener
 from interview_agent.pipeline.feed.items import (
@@ -125,8 +131,9 @@ class Feed:
 
         Nothing is buffered for a listener that takes its time: partials that were overtaken are
         left out, events are read again. To be closed by the caller (`contextlib.aclosing`). Raises
-        `ValidationFailed` for a bad id, `NotFound` for an absent or foreign meeting, also once it
-        is deleted, `Backpressure` when there are too many listeners, `DatabaseError` at first.
+        `ValidationFailed` for a bad id, `NotFound` for an absent or foreign meeting, `MeetingGone`
+        once it is deleted, `Backpressure` when there are too many listeners, `DatabaseError` at
+        first.
         """
         check_name(meeting_id, "meeting_id")
         if self._listeners >= self._max_listeners:
@@ -173,6 +180,7 @@ class Feed:
         self._on_listeners(self._listeners)
 
     async def _load(self, hub: Hub, caller: Identity) -> None:
+        came_at = time.monotonic()
         async with hub.loading:
             if hub.meeting is None:
                 try:
@@ -183,7 +191,13 @@ class Feed:
                 if not caller.may_see(view.meeting.owner):
                     raise NotFound
                 hub.load(view, await self._archive.segments(hub.meeting_id))
-            elif not caller.may_see(hub.meeting.owner):
+                return
+            if not caller.may_see(hub.meeting.owner):
+                raise NotFound
+            if hub.looked_at < came_at:
+                # It may have been deleted since somebody last looked.
+                await self._refresh([hub])
+            if hub.gone:
                 raise NotFound
 
     async def _first_cursor(self, hub: Hub, after: int | None) -> int:
@@ -209,7 +223,7 @@ class Feed:
                 yield item
             else:
                 await listener.changed.wait()
-        raise NotFound
+        raise MeetingGone
 
     async def _logged(
         self, hub: Hub, listener: Listener, recent: dict[str, Segment | None]
