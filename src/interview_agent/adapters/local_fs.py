@@ -9,7 +9,7 @@ import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
 
 import aiofiles
@@ -19,7 +19,6 @@ from interview_agent.ports.blob_store import BlobFacts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-    from pathlib import Path
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -264,16 +263,16 @@ class LocalFsBlobStore:
     def _delete_under(self, folder: Path, limit: int) -> int:
         # A share that is not mounted must not make everything look deleted.
         self._check_mounted()
-        files = islice((path for path in folder.rglob("*") if not path.is_dir()), limit)
-        deleted = list(files)
-        for path in deleted:
-            path.unlink(missing_ok=True)
-        for each in sorted({folder, *(path.parent for path in folder.rglob("*"))}, reverse=True):
-            self._tidy(each)
+        deleted = 0
+        for parent, _, names in os.walk(folder, topdown=False):
+            for name in names[: limit - deleted]:
+                Path(parent, name).unlink(missing_ok=True)
+                deleted += 1
+            self._tidy(Path(parent))
         # What was deleted must not come back with the power.
         standing = next(each for each in (folder, *folder.parents) if each.is_dir())
         _sync_folder(standing)
-        return len(deleted)
+        return deleted
 
     @staticmethod
     def _folders(folder: Path) -> list[Path]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from interview_agent.ports.erasure import ErasureRecords, OpenDeletion
     from interview_agent.ports.wake_queue import WakeQueue
 
-SETTLE_S = 20.0
+SETTLE_S = 10.0
 """What was let in before the deletion may still put a file there; so long after, it is swept."""
 
 _AGAIN_S = 5.0
