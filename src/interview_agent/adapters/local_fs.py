@@ -238,6 +238,8 @@ class LocalFsBlobStore:
         return marker.stat().st_mtime
 
     def _delete(self, keys: Sequence[str], older_than_s: float = 0.0) -> int:
+        # A share that is not mounted must not make everything look deleted.
+        self._check_mounted()
         deleted = 0
         now = self._now() if older_than_s else 0.0
         for key in keys:
@@ -261,10 +263,9 @@ class LocalFsBlobStore:
             folder = folder.parent
 
     def _delete_under(self, folder: Path, limit: int) -> int:
-        # A share that is not mounted must not make everything look deleted.
         self._check_mounted()
         deleted = 0
-        for parent, _, names in os.walk(folder, topdown=False):
+        for parent, _, names in os.walk(folder, topdown=False, onerror=_unless_gone):
             for name in names[: limit - deleted]:
                 Path(parent, name).unlink(missing_ok=True)
                 deleted += 1
@@ -287,6 +288,11 @@ class LocalFsBlobStore:
                     key = path.relative_to(self._base_dir).as_posix()
                     found.append((key, now - path.stat().st_mtime))
         return found
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _private(path: str, flags: int) -> int:

@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from interview_agent.web.app import api_description
 from interview_agent.web.openapi import for_viewer
+from interview_agent.web.routes_erasure import ERASURE_ROUTES
 from interview_agent.web.routes_events import EVENT_ROUTES
 from interview_agent.web.routes_meetings import MEETING_ROUTES
 
@@ -36,7 +37,8 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def test_every_route_is_described_and_nothing_else() -> None:
     described = {(path, method.upper()) for path, method, _ in operations()}
-    served = {(route.path, route.method) for route in (*MEETING_ROUTES, *EVENT_ROUTES)}
+    routes = (*MEETING_ROUTES, *EVENT_ROUTES, *ERASURE_ROUTES)
+    served = {(route.path, route.method) for route in routes}
     service = {("/health", "GET"), ("/ready", "GET"), ("/metrics", "GET")}
     assert described == served | service
 
