@@ -23,7 +23,7 @@ SETTLE_S = 10.0
 """What was let in before the deletion may still put a file there; so long after, it is swept."""
 
 _AGAIN_S = 5.0
-_FAILED_AGAIN_S = 30.0
+_FAILED_AGAIN_S = 10.0
 
 log = structlog.get_logger(__name__)
 
