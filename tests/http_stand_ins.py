@@ -159,6 +159,10 @@ class AbsentDeletions:
         """Fail."""
         raise DatabaseError(repr((deletion_id, limit, after)))
 
+    async def oldest_unfinished_s(self) -> Any:
+        """Fail."""
+        raise DatabaseError
+
     async def schedule_retention(self, days: int, limit: int) -> Any:
         """Fail."""
         raise DatabaseError(repr((days, limit)))

@@ -524,6 +524,16 @@ async def test_no_row_is_forgotten_before_its_file_is_gone(vault: Vault) -> None
         assert await connection.fetchval("SELECT count(*) FROM chunks") == CHUNKS
 
 
+async def test_a_deletion_that_drags_on_shows_in_its_age(vault: Vault) -> None:
+    assert await vault.deletions.oldest_unfinished_s() == 0
+    await vault.delete()
+    async with vault.database.connection() as connection:
+        await connection.execute("UPDATE deletions SET requested_at = now() - interval '1 hour'")
+    assert 3600 <= await vault.deletions.oldest_unfinished_s() < 3700
+    await vault.erase()
+    assert await vault.deletions.oldest_unfinished_s() == 0
+
+
 async def test_it_is_never_given_up_on(vault: Vault) -> None:
     await vault.delete()
     claim = await vault.claim(Stage.ERASURE)

@@ -92,6 +92,7 @@ def _answers(ping: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[bool
 
 def _add_upkeep(service: Service, parts: Backends) -> None:
     metrics, work = service.metrics, PostgresWorkStore(parts.database)
+    deletions = PostgresDeletions(parts.database)
     service.checks |= {
         "database": _answers(parts.database.ping),
         "redis": _answers(parts.wake.ping),
@@ -103,6 +104,7 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
             upkeep.refresh_gauges,
             metrics,
             work,
+            deletions,
             parts.blobs,
             service.readiness,
             storage_mode=service.settings.storage_mode,
@@ -114,7 +116,7 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
             "orphans": partial(upkeep.sweep_orphans, PostgresArchive(parts.database), parts.blobs),
             "retention_due": partial(
                 upkeep.schedule_retention,
-                PostgresDeletions(parts.database),
+                deletions,
                 parts.wake,
                 days=min(settings.retention_days_audio, settings.retention_days_text),
             ),

@@ -101,6 +101,10 @@ class Deletions(Protocol):
         """
         ...
 
+    async def oldest_unfinished_s(self) -> float:
+        """Return the age of the oldest deletion that goes on, 0 when there is none."""
+        ...
+
     async def schedule_retention(self, days: int, limit: int) -> int:
         """Make retention due for meetings older than `days` that it does not look after yet.
 

@@ -14,6 +14,7 @@ from interview_agent.metrics import (
     COLLECTION_ERRORS,
     DLQ_DEPTH,
     LOOP_LAG,
+    OLDEST_DELETION,
     OLDEST_WORK,
     QUEUE_DEPTH,
     QUEUE_PENDING,
@@ -101,6 +102,7 @@ async def refresh_queue_gauges(work: WorkStore, metrics: Metrics) -> None:
 async def refresh_gauges(
     metrics: Metrics,
     work: WorkStore,
+    deletions: Deletions,
     blobs: BlobStore,
     readiness: Callable[[], Awaitable[Mapping[str, bool]]],
     *,
@@ -124,7 +126,15 @@ async def refresh_gauges(
     async def queues() -> None:
         await refresh_queue_gauges(work, metrics)
 
-    sources = {"queue_metrics": queues, "storage_metrics": storage, "readiness_metrics": ready}
+    async def erasure() -> None:
+        metrics.set(OLDEST_DELETION, await deletions.oldest_unfinished_s())
+
+    sources = {
+        "queue_metrics": queues,
+        "deletion_metrics": erasure,
+        "storage_metrics": storage,
+        "readiness_metrics": ready,
+    }
     metrics.start_at_zero(COLLECTION_ERRORS, ({"source": source} for source in sources))
     while True:
         for source, refresh in sources.items():

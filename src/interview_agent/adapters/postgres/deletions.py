@@ -149,6 +149,14 @@ class PostgresDeletions:
                 raise NotFound
         return [(row["number"], row["sha256"]) for row in rows]
 
+    async def oldest_unfinished_s(self) -> float:
+        async with self._database.connection() as connection:
+            age_s: float = await connection.fetchval(
+                "SELECT coalesce(extract(epoch FROM now() - min(requested_at)), 0)::float8"
+                " FROM deletions WHERE finished_at IS NULL"
+            )
+        return age_s
+
     async def schedule_retention(self, days: int, limit: int) -> int:
         async with self._database.connection() as connection:
             status: str = await connection.execute(_RETENTION_DUE, days, limit)
