@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live-demo run test chaos chaos-live lint bench-stt docs lock clean
+.PHONY: help setup demo live-demo run test chaos chaos-live lint bench-stt bench-live docs lock clean
 
 help: ## Print the verbs.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ lint: setup ## Check style, form, types and layers.
 
 bench-stt: setup ## Compare our transcription with plain faster-whisper: words, times, CPU.
 	@.venv/bin/python scripts/bench/transcription.py
+
+bench-live: setup ## Measure live captions beside a baseline, 25 minutes (ARGS=--quick, --soak 30).
+	@.venv/bin/python scripts/bench/live.py $(ARGS)
 
 docs: setup ## Regenerate docs/configuration.md, docs/metrics.md and .env.example.
 	@.venv/bin/python scripts/generate_docs.py

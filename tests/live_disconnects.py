@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from interview_agent.client.live_client import LiveClient, TrackRequest
 from running_agents import KEY
 
 if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from running_agents import Agent
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 PIECE_BYTES = 3200
 """A tenth of a second of 16 kHz sound."""
 
-PIECE_S = 0.02
+HURRY_S = 0.02
 """Five times as fast as it would be spoken."""
 
 PATIENCE = Patience(answer_s=5.0, backoff_base_s=0.02, backoff_limit_s=0.1)
@@ -39,44 +41,87 @@ class Journal:
     troubles: list[str] = field(default_factory=list)
     cuts: int = 0
     connections: int = 0
+    live_events: int = 0
+    """Number of the last event before the meeting was finished."""
+    sound_s: float = 0.0
+    """How long the sound took until everything was acknowledged."""
+    finish_s: float = 0.0
+    """How long the meeting took from then on."""
 
     def of_type(self, *kinds: str) -> list[dict[str, Any]]:
         return [each for each in self.messages if each["event_type"] in kinds]
 
 
-async def record_with_disconnects(
-    agent: Agent, meeting_id: str, *, disconnects: int, seed: int
+def noise(chance: random.Random) -> Iterator[bytes]:
+    """Yield pieces of which no two are alike."""
+    while True:
+        yield chance.randbytes(PIECE_BYTES)
+
+
+def over_and_over(recording: bytes) -> Iterator[bytes]:
+    """Yield the samples of a recording again and again."""
+    sound = recording[: len(recording) // PIECE_BYTES * PIECE_BYTES]
+    while True:
+        yield from (sound[at : at + PIECE_BYTES] for at in range(0, len(sound), PIECE_BYTES))
+
+
+async def record(
+    agent: Agent,
+    meeting_id: str,
+    pieces: Iterator[bytes],
+    *,
+    is_enough: Callable[[CuttingProxy, Journal], bool],
+    chance: random.Random | None = None,
+    pace_s: float = HURRY_S,
 ) -> Journal:
-    """Send noise until the connection has broken so many times, then end the track in peace."""
-    journal, chance = Journal(meeting_id), random.Random(seed)
-    note = journal.troubles.append
+    """Send pieces until it is enough and finish; `chance` breaks the connection until then."""
+    journal = Journal(meeting_id)
+    plan = random_cuts(chance) if chance else None
     async with (
-        CuttingProxy(agent.address, random_cuts(chance)) as proxy,
+        CuttingProxy(agent.address, plan) as proxy,
         ClientSession(headers={"X-API-Key": KEY}) as http,
         LiveClient(
             http,
             proxy.address,
             TrackRequest(meeting_id),
             on_message=journal.messages.append,
-            on_trouble=lambda trouble: note(trouble) if trouble else None,
+            on_trouble=lambda trouble: journal.troubles.append(trouble or ""),
             patience=PATIENCE,
         ) as client,
     ):
-        while proxy.cuts < disconnects:
-            piece = chance.randbytes(PIECE_BYTES)
-            journal.sent += piece
-            await client.send(piece)
-            await asyncio.sleep(PIECE_S)
+        began_s = time.monotonic()
+        await _speak(client, journal, pieces, pace_s, lambda: is_enough(proxy, journal))
         proxy.plan = None
         await client.stop()
+        journal.live_events = client.last_event or 0
+        stopped_s = time.monotonic()
         client.finish()
-        await agent.until_done(meeting_id)
+        await agent.until_done(meeting_id, timeout_s=240)
+        journal.sound_s = stopped_s - began_s
+        journal.finish_s = time.monotonic() - stopped_s
         journal.cuts, journal.connections = proxy.cuts, client.connections
-        last_event = await _events_of(agent, meeting_id)
-        async with asyncio.timeout(10):
-            while (client.last_event or 0) < len(last_event):
+        newest = len(await _events_of(agent, meeting_id))
+        async with asyncio.timeout(30):
+            while (client.last_event or 0) < newest:
                 await asyncio.sleep(0.02)
     return journal
+
+
+async def _speak(
+    client: LiveClient,
+    journal: Journal,
+    pieces: Iterator[bytes],
+    pace_s: float,
+    is_enough: Callable[[], bool],
+) -> None:
+    loop = asyncio.get_running_loop()
+    due_s = loop.time()
+    while not is_enough():
+        piece = next(pieces)
+        journal.sent += piece
+        await client.send(piece)
+        due_s += pace_s
+        await asyncio.sleep(max(due_s - loop.time(), 0))
 
 
 async def judge(agent: Agent, journal: Journal, blob_dir: Path) -> list[str]:

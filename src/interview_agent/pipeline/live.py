@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _PAGE = 64
 """Most chunks that are read in one look."""
+_FAIR_TRIES = 2
+"""Claims without progress before a chunk on which the decoder dies is passed over."""
 _LATE_S = 4.0
 """Captions later than this are said to be, until they are half as late."""
 _CHECKPOINT_EVERY_S = 10.0
@@ -42,15 +44,21 @@ class LiveTimes:
     `stall_s`. The track is let go after `idle_s`, one that brought nothing at all after `stall_s`.
     """
 
-    poll_s: float = 0.2
+    poll_s: float = 0.3
     stall_s: float = 2.0
     idle_s: float = 10.0
 
 
 class OpenCaptions(Protocol):
-    """Makes the captions of a track from where they stand; a `language` of None is detected."""
+    """Makes the captions of a track from where they stand.
 
-    def __call__(self, checkpoint: dict[str, Any] | None, *, language: str | None) -> LiveCaptions:
+    A `language` of None is detected; with `forgiving` a chunk on which the decoder dies is passed
+    over.
+    """
+
+    def __call__(
+        self, checkpoint: dict[str, Any] | None, *, language: str | None, forgiving: bool
+    ) -> LiveCaptions:
         """Return the captions; nothing is heard yet."""
         ...
 
@@ -104,7 +112,9 @@ class LiveStage:
             return Outcome()
         language = meeting.language or self._language
         captions = self._open_captions(
-            record.checkpoint, language=None if language == "auto" else language
+            record.checkpoint,
+            language=None if language == "auto" else language,
+            forgiving=claim.attempts > _FAIR_TRIES,
         )
         run = _LiveRun(claim, captions, record.growing, self._outlets)
         self.streams += 1
@@ -138,7 +148,7 @@ class LiveStage:
                 async with asyncio.timeout(times.poll_s):
                     await self._stopping.wait()
         # What stands is stored; the next worker hears the rest of the window again.
-        return Outcome(again_in_s=0.0)
+        return Outcome(unfinished=True)
 
 
 class _LiveRun:
@@ -165,7 +175,11 @@ class _LiveRun:
         parts = _playable(news, self._captions.after_seq)
         for chunk in parts:
             self._accepted_at.append((chunk.seq, chunk.accepted_at))
-            await self._captions.hear(_part(chunk))
+            if chunk.state is ChunkState.DONE:
+                # The meeting was closed in between, and the whole recording heard up to here.
+                await self._captions.pass_over(_part(chunk))
+            else:
+                await self._captions.hear(_part(chunk))
         self._watch_lag()
         while (step := await self._captions.advance()) is not None:
             await self._take(step)

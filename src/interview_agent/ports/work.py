@@ -88,11 +88,13 @@ class Outcome:
     """What a stage says when it has done all it could.
 
     `again_in_s` asks for another look later even if nothing new is wanted. `reached` is how far
-    the work got; None: as far as it was wanted when it was claimed.
+    the work got; None: as far as it was wanted when it was claimed. `unfinished` work is handed
+    back as it is, for another worker to take at once.
     """
 
     again_in_s: float | None = None
     reached: int | None = None
+    unfinished: bool = False
 
 
 class StageHandler(Protocol):

@@ -180,6 +180,10 @@ class StageLoop:
             log.exception("stage_failed")
             reason = type(error).__name__
             return await self._judge(claim, "internal", reason, Fault.TRANSIENT)
+        if outcome.unfinished:
+            await self._work.hand_back(claim)
+            self._wake.notify(claim.stage, claim.meeting_id, claim.track)
+            return "retry"
         if outcome.reached is not None:
             claim = replace(claim, target=outcome.reached)
         following = await self._work.complete(claim, outcome.again_in_s)

@@ -46,16 +46,20 @@ class _Mark:
 class LiveAudio:
     """Decodes chunks as they come, from `place` on.
 
-    A chunk that cannot be heard is passed over: the hearing of the whole recording judges it.
+    A chunk that cannot be heard is passed over: the hearing of the whole recording judges it. With
+    `forgiving` so is one on which the decoder dies.
     """
 
-    def __init__(self, blobs: BlobStore, decoder: AudioDecoder, place: Place) -> None:
+    def __init__(
+        self, blobs: BlobStore, decoder: AudioDecoder, place: Place, *, forgiving: bool = False
+    ) -> None:
         self.last_seq = place.after_seq
         """The last chunk that was played."""
         self.samples = place.sample
         """Samples of the track so far."""
         self._blobs = blobs
         self._decoder = decoder
+        self._forgiving = forgiving
         self._border = StreamBorder()
         self._stream: AudioStream | None = None
         self._first: AudioPart | None = None
@@ -75,16 +79,16 @@ class LiveAudio:
                     yield samples
         except BadAudio as error:
             await self._drop()
-            if reason_of(error) in CRASHES:
+            if reason_of(error) in CRASHES and not self._forgiving:
                 raise SttError(details={"reason": reason_of(error)}) from error
         self.last_seq = part.seq
 
     async def _play(self, part: AudioPart) -> AsyncGenerator[Samples]:
         try:
             file = await self._blobs.open(part.blob_key)
-        except NotFound as error:
-            message = "The stored audio of this chunk is gone."
-            raise BadAudio(message) from error
+        except NotFound:
+            # Its stream goes on without it.
+            return
         with file:
             head = await asyncio.to_thread(head_of, file)
             begins = self._border.begins(part, head, self._first)
@@ -135,6 +139,11 @@ class LiveAudio:
         while len(self._marks) > 1 and self._marks[1].sample < sample - _REMEMBERED_SAMPLES:
             self._marks.popleft()
         return self._entry
+
+    def remember(self, seq: int, track_s: float) -> None:
+        """Note which chunk sounds at a time before the place; to be called first of all."""
+        if track_s * SAMPLE_RATE < self.samples:
+            self._marks.append(_Mark(seq, int(track_s * SAMPLE_RATE), is_entry=False))
 
     def seq_at(self, track_s: float) -> int:
         """Return the chunk that sounds at `track_s` seconds, the nearest one that is known."""

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.transcript import Word
 from interview_agent.ports.audio import SAMPLE_RATE
-from interview_agent.stt.captioner import (
-    DEFAULT_POLICY,
-    Captioner,
-    CaptionPolicy,
-    CaptionState,
-    CaptionStep,
-    HeardWord,
-)
+from interview_agent.stt.caption_state import CaptionState, HeardWord
+from interview_agent.stt.captioner import DEFAULT_POLICY, Captioner, CaptionPolicy, CaptionStep
 from interview_agent.stt.live_audio import LiveAudio, Place
 from interview_agent.stt.segmenter import MAX_GAP_S, ends_sentence, segments_of
 from interview_agent.stt.sound_watch import SoundWatch
@@ -49,7 +44,8 @@ class LiveStep:
 class LiveCaptions:
     """Captions a track from where `checkpoint` stands.
 
-    `language` is that to write, None to be detected.
+    `language` is that to write, None to be detected. With `forgiving` a chunk on which the decoder
+    dies is passed over.
     """
 
     def __init__(
@@ -61,14 +57,18 @@ class LiveCaptions:
         *,
         language: str | None,
         policy: CaptionPolicy = DEFAULT_POLICY,
+        forgiving: bool = False,
     ) -> None:
         """Take over from a checkpoint; None or one of another format begins anew."""
         known = checkpoint if checkpoint and checkpoint.get("format") == FORMAT else None
         state = CaptionState.from_json(known["captioner"]) if known else CaptionState()
         place = Place(**known["place"]) if known else Place()
-        self._audio = LiveAudio(blobs, decoder, place)
-        self._captioner = Captioner(model, state, language=language, policy=policy)
+        self._audio = LiveAudio(blobs, decoder, place, forgiving=forgiving)
+        self._caption_from = partial(Captioner, model, language=language, policy=policy)
+        self._captioner = self._caption_from(state)
         self._growing = [_heard_word(value) for value in known["growing"]] if known else []
+        if known and self._growing:
+            self._audio.remember(known["growing_seq"], self._growing[0].start_s)
         self.watch = SoundWatch()
 
     @property
@@ -78,8 +78,8 @@ class LiveCaptions:
 
     @property
     def heard_s(self) -> float:
-        """Seconds of the track so far."""
-        return self._audio.samples / SAMPLE_RATE
+        """Seconds of the track so far, those that a predecessor heard included."""
+        return max(self._audio.samples, self._captioner.next_sample) / SAMPLE_RATE
 
     @property
     def late_s(self) -> float:
@@ -88,8 +88,8 @@ class LiveCaptions:
 
     @property
     def language(self) -> str | None:
-        """The language that is written, None while it is unknown."""
-        return self._captioner.state.language
+        """The language that is written, as far as it is known."""
+        return self._captioner.language
 
     async def hear(self, part: AudioPart) -> None:
         """Add the next chunk. Raises `SttError`, `StorageError`."""
@@ -104,14 +104,26 @@ class LiveCaptions:
                     self.watch.hear(fresh)
                     await self._captioner.hear(fresh)
 
+    async def pass_over(self, part: AudioPart) -> None:
+        """Play a chunk whose words are known; what follows it is captioned anew.
+
+        Raises `SttError`, `StorageError`.
+        """
+        async with aclosing(self._audio.play(part)) as blocks:
+            async for _ in blocks:
+                pass
+        if self._audio.samples > self._captioner.next_sample:
+            self._captioner = self._caption_from(
+                CaptionState(heard=self._audio.samples, language=self._captioner.state.language)
+            )
+            self._growing = []
+
     async def advance(self) -> LiveStep | None:
         """Take the next step, None when more sound is needed for one. Raises `SttError`."""
         step = await self._captioner.advance()
         if step is not None:
             return self._after(step)
-        if self._growing and self._captioner.silent_s > MAX_GAP_S:
-            return self._close()
-        return None
+        return self._close() if self._is_over else None
 
     async def flush(self) -> LiveStep | None:
         """Let everything stand that was heard; None when nothing is left."""
@@ -131,6 +143,7 @@ class LiveCaptions:
                 [word.text, word.start_s, word.end_s, word.probability, word.stretch]
                 for word in self._growing
             ],
+            "growing_seq": self._audio.seq_at(self._growing[0].start_s) if self._growing else None,
         }
 
     async def aclose(self) -> None:
@@ -155,6 +168,15 @@ class LiveCaptions:
             may_follow=_words(step.may_follow),
         )
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether the growing segment has been followed by too long a silence."""
+        if not self._growing:
+            return False
+        # What a predecessor heard before these words may be silent, too.
+        since_s = self._captioner.listened_s - self._growing[-1].end_s
+        return min(self._captioner.silent_s, since_s) > MAX_GAP_S
+
     def _close(self) -> LiveStep:
         drafts = self._drafts()
         self._growing = []
@@ -172,4 +194,4 @@ def _words(words: Sequence[HeardWord]) -> tuple[Word, ...]:
 
 def _heard_word(value: Sequence[Any]) -> HeardWord:
     text, start_s, end_s, probability, stretch = value
-    return replace(HeardWord(text, start_s, end_s, probability, (), 0), stretch=stretch)
+    return HeardWord(text, start_s, end_s, probability, (), stretch)

@@ -361,6 +361,21 @@ async def test_stopping_finishes_what_runs_and_claims_nothing_more() -> None:
     assert bench.handler.runs == {"m0": 1}
 
 
+async def test_unfinished_work_is_handed_back_and_others_are_told_at_once() -> None:
+    async def act(claim: Claim, alive: Callable[[], None]) -> Outcome:
+        done = len(bench.work.named("hand_back")) == 2
+        return Outcome() if done else Outcome(unfinished=True)
+
+    bench = Bench(act)
+    await bench.run_until(lambda: bool(bench.work.named("complete")))
+    assert [event[0] for event in bench.work.named("hand_back", "complete")] == [
+        "hand_back",
+        "hand_back",
+        "complete",
+    ]
+    assert bench.wake.hints == [(Stage.STT, "m0")] * 2 + [(Stage.ENHANCER, "m0")]
+
+
 async def test_cancelling_hands_back_everything_that_runs() -> None:
     bench = Bench(wait_for_ever, pieces=3)
     task = asyncio.create_task(bench.loop.run())

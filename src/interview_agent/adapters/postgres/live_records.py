@@ -71,10 +71,10 @@ class PostgresLiveRecords:
                 "SELECT live_checkpoint FROM tracks WHERE meeting_id = $1 AND track = $2",
                 claim.meeting_id,
                 claim.track,
-            )
-            if stored is None:
+            ) or {"growing": None, "checkpoint": None}
+            if not await self._grows(connection, claim, stored["growing"]):
                 [segment_id] = await take_segment_ids(connection, claim.meeting_id, 1)
-                stored = {"growing": [segment_id, 0], "checkpoint": None}
+                stored["growing"] = [segment_id, 0]
                 await connection.execute(
                     "UPDATE tracks SET live_checkpoint = $3 WHERE meeting_id = $1 AND track = $2",
                     claim.meeting_id,
@@ -124,6 +124,21 @@ class PostgresLiveRecords:
     async def report_capacity(self, worker: str, capacity: float, streams: int) -> None:
         async with self._database.connection() as connection:
             await connection.execute(_REPORT, worker, capacity, streams)
+
+    @staticmethod
+    async def _grows(connection: Connection, claim: Claim, growing: tuple[str, int] | None) -> bool:
+        """Say whether the segment can grow further: nobody else has written it since."""
+        if growing is None:
+            return False
+        segment_id, revision = growing
+        row = await connection.fetchrow(
+            "SELECT revision, is_final FROM segments WHERE meeting_id = $1 AND segment_id = $2",
+            claim.meeting_id,
+            segment_id,
+        )
+        if row is None:
+            return revision == 0
+        return row["revision"] == revision and not row["is_final"]
 
     @staticmethod
     async def _store(

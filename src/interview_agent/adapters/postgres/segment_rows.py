@@ -23,7 +23,8 @@ INSERT INTO segments (meeting_id, segment_id, track, ordinal, start_s, end_s, ra
 VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (meeting_id, segment_id) DO UPDATE SET ordinal = $4, start_s = $5, end_s = $6,
     raw_text = $7, text = $7, words = $8, changes = '[]', confidence = $9, language = $10,
-    first_seq = $11, last_seq = $12, is_final = $13, revision = segments.revision + 1
+    first_seq = $11, last_seq = $12, is_final = $13, retracted = false,
+    revision = segments.revision + 1
 RETURNING revision
 """
 
@@ -92,7 +93,8 @@ async def replace_segments(connection: Connection, claim: Claim, progress: Track
         progress.keep,
     )
     standing = [segment_of(row) for row in rows]
-    until_s = float("inf") if progress.until_s is None else progress.until_s
+    # Rounded as the times of segments are, so that one that begins there stays.
+    until_s = float("inf") if progress.until_s is None else round(progress.until_s, 3)
     plan = plan_revision([each for each in standing if each.start_s < until_s], progress.segments)
     changed = list(plan.retracted)
     await connection.execute(

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 States = npt.NDArray[np.float32]
 """Output of the encoder, shape (batch, states, width); a state stands for 20 ms."""
 
-SILENCE_SAMPLES = SAMPLE_RATE
+SILENCE_SAMPLES = SAMPLE_RATE // 2
 """Zeros behind the speech of a window."""
-GRAFT_STATES = 400
-"""States of silence that are grafted behind those of a window: 8 s."""
+GRAFT_STATES = 250
+"""States of silence that are grafted behind those of a window: 5 s."""
 KEPT_SPEECH_S = 2
 """Speech at the beginning of the kept states: silence alone makes the decoder invent words."""
 
@@ -69,7 +69,7 @@ class CaptionReader:
         ]
 
     def _encode(self, sounds: Sequence[Samples]) -> States:
-        """Return the states of the sounds, each followed by a second of zeros or more."""
+        """Return the states of the sounds, each followed by SILENCE_SAMPLES of zeros or more."""
         longest = max(sound.size for sound in sounds) + SILENCE_SAMPLES
         frames = min(-(-longest // (2 * FRAME)) * 2, WINDOW_FRAMES)
         return self._encoded([self._features(sound, frames) for sound in sounds])

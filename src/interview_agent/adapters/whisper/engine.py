@@ -98,7 +98,7 @@ class SpeechThreads:
         with self._changed:
             self._closed = True
             for job in self._jobs:
-                job.answer.cancel()
+                self._settle(job, SttError("The recogniser is closed."))
             self._jobs.clear()
             self._changed.notify_all()
         for thread in self._running:
@@ -174,13 +174,11 @@ class SpeechThreads:
     def _do(self, jobs: list[_Job]) -> None:
         try:
             answers = self._answers(jobs)
-        except (RuntimeError, ValueError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 - the native libraries have errors of their own
             for job in jobs:
-                self._post(job, SttError(f"The recogniser failed: {error}"))
-        except BaseException as error:
-            for job in jobs:
-                self._post(job, error)
-            raise
+                failed = SttError(f"The recogniser failed: {type(error).__name__}")
+                failed.__cause__ = error
+                self._post(job, failed)
         else:
             for job, answer in zip(jobs, answers, strict=True):
                 self._post(job, answer)
@@ -192,12 +190,13 @@ class SpeechThreads:
         return [job.work() if job.work else None for job in jobs]
 
     def _post(self, job: _Job, answer: Any) -> None:
-        def settle() -> None:
-            if job.answer.done():
-                return
-            if isinstance(answer, BaseException):
-                job.answer.set_exception(answer)
-            else:
-                job.answer.set_result(answer)
+        self._loop.call_soon_threadsafe(self._settle, job, answer)
 
-        self._loop.call_soon_threadsafe(settle)
+    @staticmethod
+    def _settle(job: _Job, answer: Any) -> None:
+        if job.answer.done():
+            return
+        if isinstance(answer, SttError):
+            job.answer.set_exception(answer)
+        else:
+            job.answer.set_result(answer)

@@ -1,0 +1,1 @@
+"""The parts of the benchmark of live captions, `scripts/bench/live.py`."""
