@@ -210,9 +210,9 @@ async def test_a_worker_killed_in_the_middle_leaves_one_proof_with_true_counts(
     text = await records.expired_text(killed, DAYS_TEXT)
     assert audio is not None
     assert text is not None
-    (first,) = await records.next_chunks(killed, 1, older_than_days=DAYS_AUDIO)
-    await vault.blobs.delete([first.blob_key])
-    await records.forget_audio(killed, audio, [first])
+    first = await records.next_audio(killed, 1, older_than_days=DAYS_AUDIO)
+    await vault.blobs.delete(first)
+    await records.forget_audio(killed, audio, first)
     assert await records.forget_rows(killed, text, Content.EVENTS, 1) == 1
     await vault.look()
     proofs = await vault.deletions.page(limit=10, before_id=None)

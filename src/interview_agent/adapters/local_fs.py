@@ -250,7 +250,8 @@ class LocalFsBlobStore:
                     continue
                 path.unlink()
                 deleted += 1
-            self._tidy(path.parent)
+        for folder in {self._path(key).parent for key in keys}:
+            self._tidy(folder)
         return deleted
 
     def _tidy(self, folder: Path) -> None:

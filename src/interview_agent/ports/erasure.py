@@ -61,15 +61,6 @@ class OpenDeletion:
     age_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class StoredChunk:
-    """A chunk whose audio is to go; `blob_key` is empty where that has gone before."""
-
-    track: str
-    seq: int
-    blob_key: str
-
-
 class Deletions(Protocol):
     """What is deleted, and its proof. All methods raise `DatabaseError`."""
 
@@ -136,22 +127,24 @@ class ErasureRecords(Protocol):
         """
         ...
 
-    async def next_chunks(
+    async def next_audio(
         self, claim: Claim, limit: int, *, older_than_days: int | None = None
-    ) -> list[StoredChunk]:
-        """Return chunks to forget: all of them, or those whose stored audio is older."""
+    ) -> list[str]:
+        """Return keys of stored audio, `limit` at most: of any age, or of what is older."""
         ...
 
-    async def forget_audio(
-        self, claim: Claim, deletion: OpenDeletion, chunks: Sequence[StoredChunk]
-    ) -> None:
-        """Note that the files of these chunks are gone; what is known of the chunks stays."""
+    async def forget_audio(self, claim: Claim, deletion: OpenDeletion, keys: Sequence[str]) -> None:
+        """Note that nothing is stored under these keys; what is known of the chunks stays."""
         ...
 
     async def forget_chunks(
-        self, claim: Claim, deletion: OpenDeletion, chunks: Sequence[StoredChunk]
+        self, claim: Claim, deletion: OpenDeletion, keys: Sequence[str]
     ) -> None:
-        """Delete these chunks, whose files are gone."""
+        """Delete the chunks whose audio was stored under these keys."""
+        ...
+
+    async def forget_silent_chunks(self, claim: Claim, deletion: OpenDeletion, limit: int) -> int:
+        """Delete chunks whose audio had gone before; return how many, `limit` at most."""
         ...
 
     async def forget_rows(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from interview_agent.adapters.postgres.work import fence
 from interview_agent.domain.errors import LeaseLost
-from interview_agent.ports.erasure import Cause, Content, OpenDeletion, StoredChunk
+from interview_agent.ports.erasure import Cause, Content, OpenDeletion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,18 +18,33 @@ _RETENTION = "retention"
 _OPEN = "id, extract(epoch FROM now() - requested_at)::float8 AS age_s"
 
 # The digest of an upload is proved once, also where each of its channels is a chunk.
-_PROVE = """
-WITH gone AS (
-    SELECT sha256, size_bytes, blob_key IS NOT NULL AS stored FROM chunks
-    JOIN unnest($3::text[], $4::int[]) AS named (track, seq) USING (track, seq)
-    WHERE meeting_id = $2 AND (channel IS NULL OR channel = 0)
-    ORDER BY track, seq
-), proved AS (
-    INSERT INTO deleted_chunks (deletion_id, sha256) SELECT $1, decode(sha256, 'hex') FROM gone
+_PROVED = """, proved AS (
+    INSERT INTO deleted_chunks (deletion_id, sha256)
+    SELECT $3, decode(sha256, 'hex') FROM gone WHERE channel IS NULL OR channel = 0
 )
-SELECT count(*) FILTER (WHERE stored) AS files,
-    coalesce(sum(size_bytes) FILTER (WHERE stored), 0)::bigint AS bytes FROM gone
+SELECT count(*) AS chunks, count(*) FILTER (WHERE stored) AS files,
+    coalesce(sum(size_bytes) FILTER (WHERE stored), 0)::bigint AS bytes
+FROM (SELECT size_bytes, stored AND (channel IS NULL OR channel = 0) AS stored FROM gone) AS upload
 """
+
+_FORGET_AUDIO = f"""
+WITH gone AS (
+    UPDATE chunks SET blob_key = NULL WHERE meeting_id = $1 AND blob_key = ANY($2)
+    RETURNING sha256, size_bytes, channel, true AS stored
+){_PROVED}"""
+
+_FORGET_CHUNKS = f"""
+WITH gone AS (
+    DELETE FROM chunks WHERE meeting_id = $1 AND blob_key = ANY($2)
+    RETURNING sha256, size_bytes, channel, true AS stored
+){_PROVED}"""
+
+_FORGET_SILENT = f"""
+WITH gone AS (
+    DELETE FROM chunks WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM chunks WHERE meeting_id = $1 AND blob_key IS NULL LIMIT $2))
+    RETURNING sha256, size_bytes, channel, false AS stored
+){_PROVED}"""
 
 _COUNT = """
 UPDATE deletions SET counts = counts || (
@@ -109,45 +124,47 @@ class PostgresErasureRecords:
             await connection.execute(_FORGET_WHO_AND_WHAT, claim.meeting_id)
             return await self._begin(connection, claim, Cause.RETENTION_TEXT)
 
-    async def next_chunks(
+    async def next_audio(
         self, claim: Claim, limit: int, *, older_than_days: int | None = None
-    ) -> list[StoredChunk]:
+    ) -> list[str]:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                "SELECT track, seq, coalesce(blob_key, '') AS blob_key FROM chunks"
-                " WHERE meeting_id = $1 AND ($2::int IS NULL OR (blob_key IS NOT NULL"
-                " AND accepted_at < now() - make_interval(days => $2)))"
-                " ORDER BY track, seq LIMIT $3",
+                "SELECT blob_key FROM chunks WHERE meeting_id = $1 AND blob_key IS NOT NULL"
+                " AND ($2::int IS NULL OR accepted_at < now() - make_interval(days => $2))"
+                " LIMIT $3",
                 claim.meeting_id,
                 older_than_days,
                 limit,
             )
-        return [StoredChunk(**dict(row)) for row in rows]
+        return sorted({row["blob_key"] for row in rows})
 
-    async def forget_audio(
-        self, claim: Claim, deletion: OpenDeletion, chunks: Sequence[StoredChunk]
-    ) -> None:
+    async def forget_audio(self, claim: Claim, deletion: OpenDeletion, keys: Sequence[str]) -> None:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
-            await self._prove(connection, claim, deletion, chunks)
-            await connection.execute(
-                "UPDATE chunks c SET blob_key = NULL"
-                " FROM unnest($2::text[], $3::int[]) AS gone (track, seq)"
-                " WHERE c.meeting_id = $1 AND c.track = gone.track AND c.seq = gone.seq",
-                *_named(claim, chunks),
+            gone = await connection.fetchrow(
+                _FORGET_AUDIO, claim.meeting_id, list(keys), deletion.id
             )
+            more = {"files": gone["files"], "bytes": gone["bytes"]}
+            await self._count(connection, deletion, more)
 
     async def forget_chunks(
-        self, claim: Claim, deletion: OpenDeletion, chunks: Sequence[StoredChunk]
+        self, claim: Claim, deletion: OpenDeletion, keys: Sequence[str]
     ) -> None:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
-            await self._prove(connection, claim, deletion, chunks, chunks=len(chunks))
-            await connection.execute(
-                "DELETE FROM chunks c USING unnest($2::text[], $3::int[]) AS gone (track, seq)"
-                " WHERE c.meeting_id = $1 AND c.track = gone.track AND c.seq = gone.seq",
-                *_named(claim, chunks),
+            gone = await connection.fetchrow(
+                _FORGET_CHUNKS, claim.meeting_id, list(keys), deletion.id
             )
+            await self._count(connection, deletion, dict(gone))
+
+    async def forget_silent_chunks(self, claim: Claim, deletion: OpenDeletion, limit: int) -> int:
+        async with self._database.transaction() as connection:
+            await fence(connection, claim)
+            gone = await connection.fetchrow(_FORGET_SILENT, claim.meeting_id, limit, deletion.id)
+            count: int = gone["chunks"]
+            if count:
+                await self._count(connection, deletion, {"chunks": count})
+        return count
 
     async def forget_rows(
         self, claim: Claim, deletion: OpenDeletion, content: Content, limit: int
@@ -225,27 +242,8 @@ class PostgresErasureRecords:
             deletion.id,
         )
 
-    async def _prove(
-        self,
-        connection: Connection,
-        claim: Claim,
-        deletion: OpenDeletion,
-        named: Sequence[StoredChunk],
-        **more: int,
-    ) -> None:
-        row = await connection.fetchrow(_PROVE, deletion.id, *_named(claim, named))
-        await self._count(connection, deletion, {**dict(row), **more})
-
     @staticmethod
     async def _count(
         connection: Connection, deletion: OpenDeletion, more: Mapping[str, int]
     ) -> None:
         await connection.execute(_COUNT, deletion.id, list(more), list(more.values()))
-
-
-def _named(claim: Claim, chunks: Sequence[StoredChunk]) -> tuple[str, list[str], list[int]]:
-    return (
-        claim.meeting_id,
-        [chunk.track for chunk in chunks],
-        [chunk.seq for chunk in chunks],
-    )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from interview_agent.ports.erasure import Content, ErasureRecords, OpenDeletion
     from interview_agent.ports.work import Claim
 
-CHUNKS_AT_ONCE = 200
+CHUNKS_AT_ONCE = 500
 ROWS_AT_ONCE = 500
 
 

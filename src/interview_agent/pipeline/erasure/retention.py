@@ -47,12 +47,10 @@ class RetentionStage:
         deletion = await self._records.expired_audio(claim, days)
         if deletion is None:
             return
-        while chunks := await self._records.next_chunks(
-            claim, CHUNKS_AT_ONCE, older_than_days=days
-        ):
+        while keys := await self._records.next_audio(claim, CHUNKS_AT_ONCE, older_than_days=days):
             # Files first: a key is forgotten only when nothing is stored under it any more.
-            await self._blobs.delete([chunk.blob_key for chunk in chunks])
-            await self._records.forget_audio(claim, deletion, chunks)
+            await self._blobs.delete(keys)
+            await self._records.forget_audio(claim, deletion, keys)
             alive()
         await self._records.finish(claim, deletion)
 

@@ -77,10 +77,12 @@ class ErasureStage:
     async def _erase_audio(
         self, claim: Claim, deletion: OpenDeletion, alive: Callable[[], None]
     ) -> None:
-        while chunks := await self._records.next_chunks(claim, CHUNKS_AT_ONCE):
+        while keys := await self._records.next_audio(claim, CHUNKS_AT_ONCE):
             # Files first: a row is forgotten only when nothing is stored under its key any more.
-            await self._blobs.delete([chunk.blob_key for chunk in chunks if chunk.blob_key])
-            await self._records.forget_chunks(claim, deletion, chunks)
+            await self._blobs.delete(keys)
+            await self._records.forget_chunks(claim, deletion, keys)
+            alive()
+        while await self._records.forget_silent_chunks(claim, deletion, CHUNKS_AT_ONCE):
             alive()
         folder = f"meetings/{claim.meeting_id}"
         while count := await self._blobs.delete_under(folder, limit=CHUNKS_AT_ONCE):
