@@ -32,6 +32,8 @@ CREATE INDEX meetings_newest ON meetings (created_at DESC, meeting_id DESC);
 CREATE INDEX meetings_newest_of_owner ON meetings (owner, created_at DESC, meeting_id DESC);
 CREATE INDEX meetings_open ON meetings (last_audio_at)
     WHERE closed_version IS DISTINCT FROM audio_version;
+CREATE INDEX meetings_with_content ON meetings (created_at)
+    WHERE text_deleted_at IS NULL AND deleted_at IS NULL;
 
 CREATE TABLE tracks (
     meeting_id   text NOT NULL REFERENCES meetings ON DELETE CASCADE,
@@ -220,11 +222,21 @@ CREATE TABLE deletions (
     requested_by text NOT NULL,
     requested_at timestamptz NOT NULL DEFAULT now(),
     finished_at  timestamptz,
-    counts       jsonb NOT NULL DEFAULT '{}',
-    hashes       jsonb NOT NULL DEFAULT '[]'
+    counts       jsonb NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE deletions IS 'Proof of what was deleted, when and for whom; holds no content.';
+COMMENT ON COLUMN deletions.counts IS 'How many rows, files and bytes are gone so far, by kind.';
 CREATE INDEX deletions_by_meeting ON deletions (meeting_id, id);
+CREATE UNIQUE INDEX deletions_going_on ON deletions (meeting_id, cause)
+    WHERE finished_at IS NULL;
+
+CREATE TABLE deleted_chunks (
+    number      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deletion_id bigint NOT NULL REFERENCES deletions,
+    sha256      bytea NOT NULL
+);
+COMMENT ON TABLE deleted_chunks IS 'Digests of the audio that a deletion removed.';
+CREATE INDEX deleted_chunks_of_deletion ON deleted_chunks (deletion_id, number);
 
 CREATE TABLE storage_identity (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

@@ -13,12 +13,14 @@ from yarl import URL
 
 from admin_stand_ins import admin_parts
 from audit_twin import NotedAudit
+from erasure_stand import erasure_by
 from http_stand_ins import Readying
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
     PostgresBacklog,
+    PostgresDeletions,
     PostgresIntake,
     PostgresLiveSessions,
 )
@@ -197,6 +199,7 @@ async def access_server(
             live=LiveIngest(LiveParts(ingest.chunk, PostgresLiveSessions(database))),
             reader=Reader(archive, pii_masking=True),
             feed=Feed(archive, LocalBroadcast(), pii_masking=True),
+            erasure=erasure_by(PostgresDeletions(database), audit=audit),
             authenticator=authenticator,
             audit=audit,
             admin=admin_parts(database, blobs, audit),

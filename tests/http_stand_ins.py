@@ -14,6 +14,7 @@ from yarl import URL
 
 from admin_stand_ins import admin_parts_without_database
 from audit_twin import NotedAudit
+from erasure_stand import erasure_by
 from interview_agent.adapters.local_fs import MARKER, LocalFsBlobStore
 from interview_agent.domain.errors import DatabaseError
 from interview_agent.metrics import Metrics
@@ -137,6 +138,38 @@ class Absent:
         raise DatabaseError(", ".join(keys))
 
 
+class AbsentDeletions:
+    """Deletions whose database is away."""
+
+    async def owner(self, meeting_id: str) -> Any:
+        """Fail."""
+        raise DatabaseError(meeting_id)
+
+    async def request(self, meeting_id: str, requested_by: str) -> Any:
+        """Fail."""
+        raise DatabaseError(f"{meeting_id} {requested_by}")
+
+    async def deleted(self, meeting_ids: Sequence[str]) -> Any:
+        """Fail."""
+        raise DatabaseError(", ".join(meeting_ids))
+
+    async def page(self, *, limit: int, before_id: int | None) -> Any:
+        """Fail."""
+        raise DatabaseError(repr((limit, before_id)))
+
+    async def digests(self, deletion_id: int, *, limit: int, after: int | None) -> Any:
+        """Fail."""
+        raise DatabaseError(repr((deletion_id, limit, after)))
+
+    async def oldest_unfinished_s(self) -> Any:
+        """Fail."""
+        raise DatabaseError
+
+    async def schedule_retention(self, days: int, limit: int) -> Any:
+        """Fail."""
+        raise DatabaseError(repr((days, limit)))
+
+
 class Readying:
     """A readiness probe that answers as told."""
 
@@ -167,6 +200,7 @@ async def served_api(
         live=LiveIngest(LiveParts(ingest.chunk, MemoryRows())),
         reader=Reader(archive, pii_masking=True),
         feed=Feed(archive, LocalBroadcast(), pii_masking=True),
+        erasure=erasure_by(AbsentDeletions()),
         authenticator=ApiKeys(["alice"], ["machine"]),
         audit=audit,
         probes=ProbeParts(Metrics("api"), probe, guard_metrics=True),

@@ -12,11 +12,13 @@ from aiohttp import ClientSession
 
 from admin_stand_ins import admin_parts
 from audit_twin import NotedAudit
+from erasure_stand import erasure_by
 from http_stand_ins import Readying
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
+    PostgresDeletions,
     PostgresIntake,
     PostgresLiveSessions,
 )
@@ -137,6 +139,7 @@ async def served_sockets(
             live=live,
             reader=Reader(archive, pii_masking=True),
             feed=feed,
+            erasure=erasure_by(PostgresDeletions(database), audit=audit, broadcast=broadcast),
             authenticator=authenticator or ApiKeys(["alice", "bob"], ["machine"]),
             audit=audit,
             probes=ProbeParts(metrics, Readying()),

@@ -34,6 +34,8 @@ CREATE INDEX chunks_failed ON chunks (meeting_id, track) WHERE state = 'failed';
 
 ALTER TABLE meetings ADD COLUMN deleted_at timestamptz;
 COMMENT ON COLUMN meetings.deleted_at IS 'Set when the deletion began: nobody sees the meeting since.';
+CREATE INDEX meetings_with_content ON meetings (created_at)
+    WHERE text_deleted_at IS NULL AND deleted_at IS NULL;
 
 CREATE TABLE deletions (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -42,11 +44,21 @@ CREATE TABLE deletions (
     requested_by text NOT NULL,
     requested_at timestamptz NOT NULL DEFAULT now(),
     finished_at  timestamptz,
-    counts       jsonb NOT NULL DEFAULT '{}',
-    hashes       jsonb NOT NULL DEFAULT '[]'
+    counts       jsonb NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE deletions IS 'Proof of what was deleted, when and for whom; holds no content.';
+COMMENT ON COLUMN deletions.counts IS 'How many rows, files and bytes are gone so far, by kind.';
 CREATE INDEX deletions_by_meeting ON deletions (meeting_id, id);
+CREATE UNIQUE INDEX deletions_going_on ON deletions (meeting_id, cause)
+    WHERE finished_at IS NULL;
+
+CREATE TABLE deleted_chunks (
+    number      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deletion_id bigint NOT NULL REFERENCES deletions,
+    sha256      bytea NOT NULL
+);
+COMMENT ON TABLE deleted_chunks IS 'Digests of the audio that a deletion removed.';
+CREATE INDEX deleted_chunks_of_deletion ON deleted_chunks (deletion_id, number);
 
 CREATE TABLE storage_identity (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

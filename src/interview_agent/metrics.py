@@ -70,6 +70,11 @@ DLQ_DEPTH = _gauge("agent_dlq_depth", ("queue",), "Work of a stage that was give
 OLDEST_WORK = _gauge(
     "agent_oldest_undone_work_seconds", ("queue",), "Age of the oldest work that is due, s."
 )
+OLDEST_DELETION = _gauge(
+    "agent_oldest_unfinished_deletion_seconds",
+    (),
+    "Age of the oldest deletion of which something may be left, s; 0 when all are finished.",
+)
 COLLECTION_ERRORS = _counter(
     "agent_metrics_collection_errors_total",
     ("source",),
@@ -166,6 +171,7 @@ METERS: tuple[Meter, ...] = (
     QUEUE_PENDING,
     DLQ_DEPTH,
     OLDEST_WORK,
+    OLDEST_DELETION,
     COLLECTION_ERRORS,
     STORAGE_HEALTH,
     SYSTEM_READINESS,

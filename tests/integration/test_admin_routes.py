@@ -17,8 +17,14 @@ from test_intake import chunk
 from test_operations import Room
 
 from admin_stand_ins import Hints, Issues, admin_parts, audit_trail
+from erasure_stand import erasure_by
 from interview_agent.adapters.local_fs import LocalFsBlobStore
-from interview_agent.adapters.postgres import Database, PostgresAuditStore, PostgresLiveSessions
+from interview_agent.adapters.postgres import (
+    Database,
+    PostgresAuditStore,
+    PostgresDeletions,
+    PostgresLiveSessions,
+)
 from interview_agent.domain.readiness import Issue, Severity
 from interview_agent.domain.route import Stage
 from interview_agent.metrics import Metrics
@@ -95,6 +101,7 @@ async def desk(database: Database, tmp_path: Path) -> AsyncIterator[Desk]:
         live=LiveIngest(LiveParts(ingest.chunk, PostgresLiveSessions(database))),
         reader=Reader(room.archive, pii_masking=True),
         feed=Feed(room.archive, LocalBroadcast(), pii_masking=True),
+        erasure=erasure_by(PostgresDeletions(database), audit=audit),
         authenticator=ApiKeys(["alice"], ["machine"]),
         audit=audit,
         probes=ProbeParts(Metrics("api"), ready),

@@ -17,9 +17,10 @@ from yarl import URL
 
 from admin_stand_ins import admin_parts
 from audit_twin import NotedAudit
+from erasure_stand import erasure_by
 from event_stream_client import EventStream, event_stream
 from interview_agent.adapters.local_fs import LocalFsBlobStore
-from interview_agent.adapters.postgres import PostgresLiveSessions
+from interview_agent.adapters.postgres import PostgresDeletions, PostgresLiveSessions
 from interview_agent.domain.live import Alert, AlertCode, Partial
 from interview_agent.domain.route import Stage
 from interview_agent.domain.transcript import Word
@@ -68,6 +69,9 @@ class Served:
             live=LiveIngest(LiveParts(ingest.chunk, PostgresLiveSessions(self.stand.database))),
             reader=Reader(archive, pii_masking=True),
             feed=await stack.enter_async_context(self.stand.feed()),
+            erasure=erasure_by(
+                PostgresDeletions(self.stand.database), broadcast=self.stand.broadcast
+            ),
             authenticator=ApiKeys(["alice", "bob"], ["machine"]),
             audit=NotedAudit(),
             probes=ProbeParts(self.metrics, always_ready),
@@ -323,9 +327,10 @@ async def test_a_deleted_meeting_ends_the_stream_and_is_not_found_again(served: 
     await served.heard()
     async with served.follow() as stream:
         await stream.until(lambda it: it.told)
-        async with served.stand.database.connection() as connection:
-            await connection.execute("DELETE FROM meetings")
+        await PostgresDeletions(served.stand.database).request("m1", "alice")
         await stream.until(lambda it: it.ended)
+    last = stream.told[-1]
+    assert (last.event_type, last.message["code"]) == ("error", "meeting_gone")
     assert (await served.answer(headers=ALICE))[0] == 404
 
 

@@ -11,7 +11,14 @@ import pytest
 from test_intake import chunk
 from test_work import Bench, progress
 
-from interview_agent.domain.errors import Backpressure, DatabaseError, NotFound, ValidationFailed
+from interview_agent.adapters.postgres import PostgresDeletions
+from interview_agent.domain.errors import (
+    Backpressure,
+    DatabaseError,
+    MeetingGone,
+    NotFound,
+    ValidationFailed,
+)
 from interview_agent.domain.identity import Identity, Kind
 from interview_agent.domain.live import Nudge
 from interview_agent.domain.meeting import Status
@@ -353,7 +360,7 @@ async def test_a_foreign_meeting_is_an_absent_one_also_while_its_owner_listens(
             await each.close()
 
 
-async def test_a_deleted_meeting_ends_for_its_listeners_even_if_its_id_is_taken_again(
+async def test_a_deleted_meeting_ends_for_its_listeners_and_is_absent_for_new_ones(
     stand: Stand,
 ) -> None:
     claim = await stand.heard()
@@ -361,25 +368,21 @@ async def test_a_deleted_meeting_ends_for_its_listeners_even_if_its_id_is_taken_
     async with stand.feed() as feed:
         listener = Reading(feed)
         await listener.until_event(1)
-        async with stand.database.transaction() as connection:
-            await connection.execute("DELETE FROM meetings")
-            await connection.execute(
-                "INSERT INTO meetings (meeting_id, owner, mode, consent, event)"
-                " VALUES ('m1', 'subject:b', 'realtime', 'unknown', 9)"
-            )
+        await PostgresDeletions(stand.database).request("m1", "alice")
+        # The feed itself has not looked yet, and must not show what it remembers.
         with pytest.raises(NotFound):
+            await anext(feed.follow(OWNER, "m1", after=0, partials=True))
+        with pytest.raises(MeetingGone):
             await listener.until_event(2)
-        new = Reading(feed, STRANGER)
-        await new.until(lambda items: items)
-        await new.close()
+        assert stand.broadcast.listened_to == set()
 
 
 async def test_a_listener_stays_when_the_texts_are_deleted(stand: Stand) -> None:
     claim = await stand.heard()
     await stand.commit(claim, "one", "two")
     async with stand.database.transaction() as connection:
-        await connection.execute("UPDATE meetings SET last_audio_at = now() - interval '9 days'")
-    assert await stand.records.forget_text(claim, 5)
+        await connection.execute("DELETE FROM segments")
+        await connection.execute("DELETE FROM events")
     assert await stand.archive.events("m1", 0, 10) == []
     async with stand.feed() as feed:
         listener = Reading(feed, after=0)

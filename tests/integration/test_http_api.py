@@ -16,11 +16,13 @@ from jsonschema import Draft202012Validator
 
 from admin_stand_ins import admin_parts
 from audit_twin import NotedAudit
+from erasure_stand import erasure_by
 from http_stand_ins import stored_files
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
+    PostgresDeletions,
     PostgresIntake,
     PostgresLiveSessions,
 )
@@ -85,6 +87,7 @@ async def client(database: Database, tmp_path: Path) -> AsyncIterator[Client]:
         live=LiveIngest(LiveParts(ingest.chunk, PostgresLiveSessions(database))),
         reader=Reader(archive, pii_masking=True),
         feed=Feed(archive, LocalBroadcast(), pii_masking=True),
+        erasure=erasure_by(PostgresDeletions(database)),
         authenticator=ApiKeys(["alice", "bob"], ["machine"]),
         audit=NotedAudit(),
         probes=ProbeParts(Metrics("api"), always_ready),

@@ -16,11 +16,12 @@ from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
+    PostgresDeletions,
     PostgresIntake,
     PostgresLiveSessions,
     PostgresWorkStore,
 )
-from interview_agent.domain.errors import AgentError, Conflict, SessionTaken
+from interview_agent.domain.errors import AgentError, Conflict, MeetingGone, SessionTaken
 from interview_agent.domain.identity import Identity, Kind
 from interview_agent.domain.route import Stage
 from interview_agent.domain.upload import AudioForm, Upload
@@ -183,10 +184,13 @@ async def test_a_chunk_with_a_number_of_its_own_is_turned_away_before_it_is_stor
 
 async def test_a_session_brings_no_deleted_meeting_back(bench: Bench) -> None:
     session = await bench.session()
-    await bench.rows("DELETE FROM meetings RETURNING 1")
-    with pytest.raises(SessionTaken):
+    await PostgresDeletions(bench.database).request("m1", "somebody")
+    with pytest.raises(MeetingGone):
         await bench.intake.accept(framed(session, 0, 0, 0))
-    assert await bench.rows("SELECT FROM meetings") == []
+    await bench.rows("DELETE FROM live_sessions RETURNING 1")
+    with pytest.raises(MeetingGone):
+        await bench.intake.accept(framed(session, 0, 0, 0))
+    assert await bench.rows("SELECT FROM chunks") == []
 
 
 async def test_a_refused_chunk_spares_the_others_of_its_commit(bench: Bench) -> None:

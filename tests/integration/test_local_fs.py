@@ -196,3 +196,40 @@ async def test_a_store_that_is_expected_and_there_is_used(
     assert await store.prepare(marker) == marker
     await store.check()
     await store.aclose()
+
+
+async def test_all_below_a_folder_goes_in_batches_and_nothing_beside_it(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    for number in range(5):
+        await blobs.put(f"meetings/m/t{number % 2}/{number}.bin", b"sound")
+    (tmp_path / f"chunks/meetings/m/t0/{TEMPORARY_PREFIX}half").write_bytes(b"so")
+    await blobs.put("meetings/m2/main/1.bin", b"sound")
+    counts = [await blobs.delete_under("meetings/m", limit=4) for _ in range(3)]
+    assert counts == [4, 2, 0]
+    assert await keys(blobs) == ["meetings/m2/main/1.bin"]
+    assert not (tmp_path / "chunks/meetings/m").exists()
+    assert await blobs.delete_under("meetings/never-was", limit=4) == 0
+
+
+async def test_what_is_being_written_while_its_folder_is_deleted_gets_no_name(
+    blobs: LocalFsBlobStore,
+) -> None:
+    async def interrupted() -> AsyncIterator[bytes]:
+        yield b"half"
+        assert await blobs.delete_under("meetings/m", limit=10) == 1
+        yield b"more"
+
+    with pytest.raises(StorageError):
+        await blobs.put_stream("meetings/m/main/0", interrupted(), max_bytes=100)
+    assert await keys(blobs) == []
+
+
+async def test_a_share_that_is_not_mounted_does_not_look_deleted(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    await blobs.put("meetings/m/main/1.bin", b"sound")
+    (tmp_path / "chunks").rename(tmp_path / "away")
+    (tmp_path / "chunks").mkdir()
+    with pytest.raises(StorageError):
+        await blobs.delete_under("meetings/m", limit=10)

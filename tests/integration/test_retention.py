@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,16 +14,21 @@ from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
+    PostgresDeletions,
+    PostgresErasureRecords,
     PostgresIntake,
     PostgresStageRecords,
     PostgresWorkStore,
 )
-from interview_agent.domain.errors import LeaseLost, NotFound
+from interview_agent.domain.errors import DatabaseError, LeaseLost, NotFound
 from interview_agent.domain.route import Stage
 from interview_agent.domain.transcript import DraftSegment
-from interview_agent.pipeline.retention import RetentionStage
+from interview_agent.pipeline.erasure import RetentionStage
+from interview_agent.ports.erasure import Cause, Content
 from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.transcriber import TrackProgress
+from interview_agent.runtime.upkeep import schedule_retention
+from memory_rows import NotedWakeUps
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,7 +48,10 @@ class Vault:
         self.archive = PostgresArchive(database)
         self.work = PostgresWorkStore(database)
         records = PostgresStageRecords(database)
-        self.stage = RetentionStage(records, blobs, days_audio=DAYS_AUDIO, days_text=DAYS_TEXT)
+        self.deletions = PostgresDeletions(database)
+        self.stage = RetentionStage(
+            PostgresErasureRecords(database), blobs, days_audio=DAYS_AUDIO, days_text=DAYS_TEXT
+        )
         self._records = records
 
     async def fill(self) -> None:
@@ -80,6 +90,11 @@ class Vault:
                 "UPDATE chunks SET accepted_at = now() - make_interval(days => $1)",
             ):
                 await connection.execute(statement, days)
+
+    async def due_again(self) -> None:
+        """Let the next look at retention be now."""
+        async with self.database.connection() as connection:
+            await connection.execute("UPDATE stage_work SET due_at = now()")
 
     async def look(self) -> Outcome:
         """Let retention look once."""
@@ -164,3 +179,132 @@ async def test_deleted_audio_is_gone_for_good_and_not_a_fault_of_the_store(vault
     await vault.look()
     with pytest.raises(NotFound):
         await vault.blobs.open(first.blob_key)
+
+
+async def test_each_step_leaves_its_proof_and_looking_again_leaves_none(vault: Vault) -> None:
+    await vault.age(DAYS_AUDIO + 1)
+    await vault.look()
+    await vault.age(DAYS_TEXT + 1)
+    await vault.due_again()
+    await vault.look()
+    text, audio = await vault.deletions.page(limit=10, before_id=None)
+    assert (audio.cause, text.cause) == (Cause.RETENTION_AUDIO, Cause.RETENTION_TEXT)
+    assert audio.counts == {"files": CHUNKS, "bytes": CHUNKS * len(b"audio")}
+    assert text.counts == {"events": 1, "segments": 1, "reports": 1}
+    assert all(each.requested_by == "retention" and each.finished_at for each in (audio, text))
+    digests = await vault.deletions.digests(audio.id, limit=10, after=None)
+    assert [digest for _, digest in digests] == [sha256(b"audio").hexdigest()] * CHUNKS
+    await vault.due_again()
+    assert (await vault.look()).again_in_s is None
+    assert len(await vault.deletions.page(limit=10, before_id=None)) == 2
+
+
+async def test_a_worker_killed_in_the_middle_leaves_one_proof_with_true_counts(
+    vault: Vault,
+) -> None:
+    await vault.age(DAYS_TEXT + 1)
+    records = PostgresErasureRecords(vault.database)
+    killed = await vault.work.claim(Stage.RETENTION, "killed", 0.0)
+    assert killed is not None
+    audio = await records.expired_audio(killed, DAYS_AUDIO)
+    text = await records.expired_text(killed, DAYS_TEXT)
+    assert audio is not None
+    assert text is not None
+    first = await records.next_audio(killed, 1, older_than_days=DAYS_AUDIO)
+    await vault.blobs.delete(first)
+    await records.forget_audio(killed, audio, first)
+    assert await records.forget_rows(killed, text, Content.EVENTS, 1) == 1
+    await vault.look()
+    proofs = await vault.deletions.page(limit=10, before_id=None)
+    assert [(each.id, each.finished_at is None) for each in proofs] == [
+        (text.id, False),
+        (audio.id, False),
+    ]
+    assert proofs[1].counts["files"] == CHUNKS
+    assert proofs[0].counts == {"events": 1, "segments": 1, "reports": 1}
+
+
+async def test_audio_may_outlive_the_words_and_is_still_looked_after(vault: Vault) -> None:
+    vault.stage = RetentionStage(
+        PostgresErasureRecords(vault.database), vault.blobs, days_audio=DAYS_TEXT, days_text=7
+    )
+    await vault.age(8)
+    assert (await vault.look()).again_in_s
+    assert await vault.archive.segments("m1") == []
+    assert len(vault.files()) == CHUNKS
+    await vault.age(DAYS_TEXT + 1)
+    await vault.due_again()
+    assert (await vault.look()).again_in_s is None
+    assert vault.files() == []
+
+
+async def test_audio_that_comes_after_the_words_went_has_its_own_time(vault: Vault) -> None:
+    await vault.age(DAYS_TEXT + 1)
+    await vault.look()
+    new = chunk(CHUNKS, b"later")
+    await vault.blobs.put(new.blob_key, b"later")
+    await PostgresIntake(vault.database).accept(new)
+    await vault.due_again()
+    assert (await vault.look()).again_in_s, "there is something to look after again"
+    assert len(vault.files()) == 1
+
+
+async def test_a_meeting_whose_pipeline_never_ended_is_looked_after_too(vault: Vault) -> None:
+    intake = PostgresIntake(vault.database)
+    stuck = chunk(0, b"stuck", meeting_id="stuck", speaker_hint="Anna")
+    await vault.blobs.put(stuck.blob_key, b"stuck")
+    await intake.accept(stuck)
+    for meeting_id in ("gone", "done"):
+        await intake.start(NewMeeting(meeting_id, "subject:a"))
+    await vault.age(DAYS_AUDIO + 1)
+    async with vault.database.connection() as connection:
+        await connection.execute("UPDATE meetings SET deleted_at = now() WHERE meeting_id = 'gone'")
+        await connection.execute(
+            "UPDATE meetings SET text_deleted_at = now() WHERE meeting_id = 'done'"
+        )
+    assert await vault.deletions.schedule_retention(DAYS_AUDIO + 2, 10) == 0, "all are younger"
+    assert await vault.deletions.schedule_retention(DAYS_AUDIO, 10) == 1
+    assert await vault.deletions.schedule_retention(DAYS_AUDIO, 10) == 0, "it is due already"
+    await vault.look()
+    await vault.look()
+    assert vault.files() == []
+    assert await vault.work.claim(Stage.RETENTION, "test", 60.0) is None
+
+
+async def test_no_more_meetings_are_made_due_at_once_than_asked(vault: Vault) -> None:
+    intake = PostgresIntake(vault.database)
+    for number in range(5):
+        await intake.start(NewMeeting(f"old-{number}", "subject:a"))
+    await vault.age(DAYS_AUDIO + 1)
+    counts = [await vault.deletions.schedule_retention(DAYS_AUDIO, 2) for _ in range(4)]
+    assert counts == [2, 2, 1, 0]
+
+
+async def test_the_reconciler_goes_on_making_retention_due_when_the_database_was_away(
+    vault: Vault,
+) -> None:
+    async with vault.database.connection() as connection:
+        await connection.execute("DELETE FROM stage_work")
+    await vault.age(DAYS_AUDIO + 1)
+
+    class Away(PostgresDeletions):
+        asked = 0
+
+        async def schedule_retention(self, days: int, limit: int) -> int:
+            self.asked += 1
+            if self.asked == 1:
+                raise DatabaseError
+            return await super().schedule_retention(days, limit)
+
+    wake = NotedWakeUps()
+    loop = asyncio.create_task(
+        schedule_retention(Away(vault.database), wake, days=DAYS_AUDIO, every_s=0.01)
+    )
+    async with asyncio.timeout(10):
+        while not wake.hints:
+            assert not loop.done()
+            await asyncio.sleep(0.01)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    await vault.look()
+    assert vault.files() == []

@@ -6,10 +6,12 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
 from interview_agent.adapters.valkey import ValkeyWakeQueue
+from interview_agent.domain.errors import QueueError
 from interview_agent.domain.route import Stage
 
 if TYPE_CHECKING:
@@ -140,6 +142,35 @@ async def test_dead_letters_carry_ids_and_the_reason(
         await until(buried)
     ((_, fields),) = await valkey.xrange("q:stt:dlq")
     assert fields == {"meeting": "m1", "track": "main", "reason": "crashed"}
+
+
+async def test_every_entry_of_a_meeting_can_be_forgotten(
+    servers: EmbeddedAddresses, valkey: Redis
+) -> None:
+    for number in range(1_100):
+        meeting_id = "m1" if number % 2 else "other"
+        await valkey.xadd("q:stt", {"meeting": meeting_id, "track": "main"})
+    for stream in ("q:live", "q:erasure", "q:retention:dlq", "q:stt:dlq"):
+        await valkey.xadd(stream, {"meeting": "m1", "track": "", "reason": "crashed"})
+    await valkey.xadd("q:stt", {"written": "by somebody else"})
+    async with queue(servers, reads=False) as wake:
+        assert await wake.forget("m1") == 554
+        assert await wake.forget("m1") == 0
+    assert await valkey.xlen("q:stt") == 551
+    assert await valkey.xlen("q:stt:dlq") == await valkey.xlen("q:live") == 0
+
+
+async def test_what_cannot_be_forgotten_now_is_said() -> None:
+    wake = ValkeyWakeQueue(
+        "redis://127.0.0.1:1/0",
+        stages=[Stage.ERASURE],
+        consumer="c",
+        max_waiting=1000,
+        on_failure=lambda: None,
+    )
+    with pytest.raises(QueueError):
+        await wake.forget("m1")
+    await wake.aclose()
 
 
 async def test_an_unreachable_server_blocks_nobody_and_is_counted() -> None:

@@ -11,6 +11,7 @@ from test_intake import chunk
 from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
+    PostgresDeletions,
     PostgresIntake,
     PostgresStageRecords,
     PostgresWorkStore,
@@ -145,7 +146,6 @@ async def test_a_meeting_goes_through_every_stage_once(bench: Bench) -> None:
     await bench.records.commit_delivery(delivery, 1, "email", "skipped", "not_configured")
     assert await bench.work.complete(delivery) == (Stage.RETENTION,)
     retention = await bench.claim(Stage.RETENTION)
-    assert not await bench.records.forget_text(retention, 1)
     assert await bench.work.complete(retention, again_in_s=60) == ()
     view = await bench.archive.meeting("m1")
     assert view.meeting.reported_version == view.meeting.audio_version == 2
@@ -270,7 +270,11 @@ async def test_a_meeting_finished_without_audio_gets_its_report(bench: Bench) ->
 async def test_a_deleted_meeting_fences_its_worker(bench: Bench) -> None:
     await bench.intake.accept(chunk(0))
     claim = await bench.claim(Stage.STT)
-    async with bench.database.connection() as connection:
-        await connection.execute("DELETE FROM meetings")
+    await PostgresDeletions(bench.database).request("m1", "somebody")
     with pytest.raises(LeaseLost):
         await bench.records.commit_progress(claim, progress("ghost"))
+    with pytest.raises(LeaseLost):
+        await bench.records.track(claim)
+    with pytest.raises(LeaseLost):
+        await bench.work.renew(claim, 60.0)
+    assert await bench.work.claim(Stage.STT, "heir", 60.0) is None

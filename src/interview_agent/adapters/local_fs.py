@@ -9,6 +9,7 @@ import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
 
 import aiofiles
@@ -18,7 +19,6 @@ from interview_agent.ports.blob_store import BlobFacts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-    from pathlib import Path
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -149,6 +149,11 @@ class LocalFsBlobStore:
         with _faults():
             return await self._run(self._delete, keys, older_than_s)
 
+    async def delete_under(self, folder: str, *, limit: int) -> int:
+        """Delete up to `limit` files below a folder, and the folders left empty."""
+        with _faults():
+            return await self._run(self._delete_under, self._path(folder), limit)
+
     async def scan(self) -> AsyncIterator[tuple[str, float]]:
         """Yield every stored key, temporary files included, with its age in seconds."""
         with _faults():
@@ -259,13 +264,30 @@ class LocalFsBlobStore:
                     continue
                 path.unlink()
                 deleted += 1
-            for folder in path.parents:
-                if folder == self._base_dir:
-                    break
-                try:
-                    folder.rmdir()
-                except OSError:
-                    break
+        for folder in {self._path(key).parent for key in keys}:
+            self._tidy(folder)
+        return deleted
+
+    def _tidy(self, folder: Path) -> None:
+        """Delete a folder and those above it as far as they are empty."""
+        while folder != self._base_dir:
+            try:
+                folder.rmdir()
+            except OSError:
+                break
+            folder = folder.parent
+
+    def _delete_under(self, folder: Path, limit: int) -> int:
+        self._check_mounted()
+        deleted = 0
+        for parent, _, names in os.walk(folder, topdown=False, onerror=_unless_gone):
+            for name in names[: limit - deleted]:
+                Path(parent, name).unlink(missing_ok=True)
+                deleted += 1
+            self._tidy(Path(parent))
+        # What was deleted must not come back with the power.
+        standing = next(each for each in (folder, *folder.parents) if each.is_dir())
+        _sync_folder(standing)
         return deleted
 
     def _marker(self) -> str:
@@ -287,6 +309,11 @@ class LocalFsBlobStore:
                     key = path.relative_to(self._base_dir).as_posix()
                     found.append((key, now - path.stat().st_mtime))
         return found
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _private(path: str, flags: int) -> int:

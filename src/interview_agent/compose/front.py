@@ -10,6 +10,7 @@ from interview_agent import __version__
 from interview_agent.adapters.postgres import (
     PostgresArchive,
     PostgresBacklog,
+    PostgresDeletions,
     PostgresIntake,
     PostgresLiveSessions,
 )
@@ -27,6 +28,7 @@ from interview_agent.metrics import (
     LIVE_SESSIONS,
 )
 from interview_agent.pipeline.backlog import Backlog
+from interview_agent.pipeline.erasure import MeetingErasure
 from interview_agent.pipeline.feed import KIND_BY_ITEM, Feed
 from interview_agent.pipeline.ingest import Ingest
 from interview_agent.pipeline.live_ingest import LiveIngest, LiveLimits, LiveMeters, LiveParts
@@ -140,6 +142,9 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
             live=_live_ingest(service, ingest, parts.database),
             reader=Reader(archive, pii_masking=settings.pii_masking),
             feed=_feed(service, archive, parts.broadcast),
+            erasure=MeetingErasure(
+                PostgresDeletions(parts.database), audit, parts.broadcast, parts.wake
+            ),
             authenticator=authenticator,
             policy=access_policy(settings),
             audit=audit,

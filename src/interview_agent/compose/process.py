@@ -11,6 +11,7 @@ from interview_agent import __version__
 from interview_agent.adapters.postgres import (
     PostgresArchive,
     PostgresAuditStore,
+    PostgresDeletions,
     PostgresWorkStore,
     migrate,
 )
@@ -87,6 +88,7 @@ def _check_settings(settings: Settings) -> None:
 
 def _add_upkeep(service: Service, parts: Backends) -> None:
     metrics, work = service.metrics, PostgresWorkStore(parts.database)
+    deletions = PostgresDeletions(parts.database)
     add_checks(service, parts, work)
     service.loops |= {
         "loop_lag": partial(upkeep.measure_loop_lag, metrics),
@@ -94,17 +96,25 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
             upkeep.refresh_gauges,
             metrics,
             work,
+            deletions,
             parts.blobs,
             service.issues,
             storage_mode=service.settings.storage_mode,
         ),
     }
     if sweeps(service.roles):
-        service.loops["orphans"] = partial(
-            upkeep.sweep_orphans, PostgresArchive(parts.database), parts.blobs
-        )
-        service.loops["old_audit_rows"] = partial(
-            upkeep.sweep_audit,
-            PostgresAuditStore(parts.database),
-            days=service.settings.retention_days_audit,
-        )
+        settings = service.settings
+        service.loops |= {
+            "orphans": partial(upkeep.sweep_orphans, PostgresArchive(parts.database), parts.blobs),
+            "old_audit_rows": partial(
+                upkeep.sweep_audit,
+                PostgresAuditStore(parts.database),
+                days=settings.retention_days_audit,
+            ),
+            "retention_due": partial(
+                upkeep.schedule_retention,
+                deletions,
+                parts.wake,
+                days=min(settings.retention_days_audio, settings.retention_days_text),
+            ),
+        }

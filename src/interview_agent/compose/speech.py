@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 
 from interview_agent.adapters.decoder.child_decoder import ChildDecoder
 from interview_agent.adapters.mock_stt import MockTranscriber
-from interview_agent.adapters.postgres import PostgresLiveRecords, PostgresStageRecords
+from interview_agent.adapters.postgres import (
+    PostgresDeletions,
+    PostgresLiveRecords,
+    PostgresStageRecords,
+)
 from interview_agent.adapters.whisper.model import WhisperCaptionModel, WhisperSpeechModel
 from interview_agent.domain.route import Stage
 from interview_agent.metrics import AUDIO_HEARD, LIVE_CAPACITY, LIVE_DELAY, LIVE_STREAMS
@@ -79,6 +83,12 @@ async def speech_stages(
         max_open_tracks=max(settings.decode_max_children - tracks_at_once(settings), 1),
     )
     stack.push_async_callback(transcriber.aclose)
+    service.loops["deleted_tracks"] = partial(
+        upkeep.forget_deleted,
+        PostgresDeletions(parts.database),
+        lambda: transcriber.open_meetings,
+        transcriber.forget,
+    )
     live = await _live_stage(service, parts, model.captions, decoder)
     return {Stage.LIVE: live, Stage.STT: stage_of(transcriber)}
 

@@ -8,7 +8,11 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
-from interview_agent.adapters.postgres import PostgresStageRecords, PostgresWorkStore
+from interview_agent.adapters.postgres import (
+    PostgresErasureRecords,
+    PostgresStageRecords,
+    PostgresWorkStore,
+)
 from interview_agent.adapters.smtp import SmtpMailer, SmtpServer
 from interview_agent.compose.servers import secret_of
 from interview_agent.compose.speech import default_language, speech_stages, tracks_at_once
@@ -17,7 +21,7 @@ from interview_agent.domain.route import Stage
 from interview_agent.pipeline.analytics import AnalyticsStage
 from interview_agent.pipeline.delivery import DeliveryStage
 from interview_agent.pipeline.enhance import EnhancerStage
-from interview_agent.pipeline.retention import RetentionStage
+from interview_agent.pipeline.erasure import ErasureStage, RetentionStage
 from interview_agent.runtime import upkeep
 from interview_agent.runtime.loop import StageLoop
 from interview_agent.runtime.readiness import ticking
@@ -70,14 +74,16 @@ async def add_stages(
 def _quiet_stages(settings: Settings, parts: Backends) -> dict[Stage, StageHandler]:
     """Make the stages that hear nothing."""
     records = PostgresStageRecords(parts.database)
+    forgetting = PostgresErasureRecords(parts.database)
     return {
         Stage.ENHANCER: EnhancerStage(records, parts.broadcast),
         Stage.ANALYTICS: AnalyticsStage(
             records, parts.broadcast, language=default_language(settings)
         ),
         Stage.DELIVERY: DeliveryStage(records, _mailer(settings), pii_masking=settings.pii_masking),
+        Stage.ERASURE: ErasureStage(forgetting, parts.blobs, parts.wake),
         Stage.RETENTION: RetentionStage(
-            records,
+            forgetting,
             parts.blobs,
             days_audio=settings.retention_days_audio,
             days_text=settings.retention_days_text,

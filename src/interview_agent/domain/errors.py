@@ -81,6 +81,13 @@ class MeetingTaken(Conflict):
     refusal = "meeting_of_another"
 
 
+class MeetingGone(AgentError):
+    """This meeting was deleted, and its id stays taken."""
+
+    code = "meeting_gone"
+    fault = Fault.CALLER
+
+
 class SessionTaken(AgentError):
     """Another connection sends this track now."""
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+_AFTER_REPORT = (Stage.DELIVERY, Stage.RETENTION, Stage.ERASURE)
+
 
 class Status(StrEnum):
     """Where a meeting stands."""
@@ -223,7 +225,7 @@ def meeting_status(meeting: Meeting, stages: Sequence[StageView]) -> Status:
     A report on all the audio there is makes it done, whatever delivery does later. A stage that
     was given up on makes it failed only once nothing before the report is left to do.
     """
-    before_report = [view for view in stages if view.stage not in (Stage.DELIVERY, Stage.RETENTION)]
+    before_report = [view for view in stages if view.stage not in _AFTER_REPORT]
     if meeting.closed and meeting.reported_version == meeting.audio_version:
         return Status.DONE
     busy = any(view.state in (StageState.WAITING, StageState.RUNNING) for view in before_report)

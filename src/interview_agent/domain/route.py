@@ -7,7 +7,10 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """The stages of a meeting, in the order in which its audio passes through them."""
+    """The stages of a meeting, in the order in which its audio passes through them.
+
+    Erasure stands apart: it alone works on a meeting that was deleted, and nothing else does.
+    """
 
     LIVE = "live"
     STT = "stt"
@@ -15,6 +18,7 @@ class Stage(StrEnum):
     ANALYTICS = "analytics"
     DELIVERY = "delivery"
     RETENTION = "retention"
+    ERASURE = "erasure"
 
     @property
     def stream(self) -> str:
@@ -80,7 +84,7 @@ def next_steps(stage: Stage, facts: RouteFacts) -> tuple[Step, ...]:
             return (Step(Stage.DELIVERY, delay_s),)
         case Stage.DELIVERY:
             return (Step(Stage.RETENTION),)
-        case Stage.RETENTION:
+        case Stage.RETENTION | Stage.ERASURE:
             return ()
 
 
@@ -94,5 +98,5 @@ def steps_after_giving_up(stage: Stage, facts: RouteFacts) -> tuple[Step, ...]:
             return next_steps(stage, facts)
         case Stage.ANALYTICS | Stage.DELIVERY:
             return (Step(Stage.RETENTION),)
-        case Stage.RETENTION:
+        case Stage.RETENTION | Stage.ERASURE:
             return ()

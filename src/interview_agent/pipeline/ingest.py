@@ -7,7 +7,13 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from interview_agent.domain.errors import Backpressure, BadAudio, ForeignMeeting, NotFound
+from interview_agent.domain.errors import (
+    Backpressure,
+    BadAudio,
+    ForeignMeeting,
+    MeetingGone,
+    NotFound,
+)
 from interview_agent.domain.ids import check_name, new_meeting_id
 from interview_agent.domain.meeting import Consent, Meeting, Mode
 from interview_agent.domain.route import Stage
@@ -91,7 +97,8 @@ class Ingest:
     async def start(self, caller: Identity, request: StartRequest) -> Meeting:
         """Create a meeting, or return the caller's own one of that id as it is.
 
-        Raises `ValidationFailed` for a bad id and `Conflict` for somebody else's.
+        Raises `ValidationFailed` for a bad id, `Conflict` for somebody else's and `MeetingGone`
+        for a deleted one.
         """
         meeting_id = request.meeting_id or new_meeting_id(self._clock(), self._random_hex(5))
         return await self._intake.start(
@@ -110,8 +117,8 @@ class Ingest:
         """Make one chunk durable; what is returned for survives any crash.
 
         Raises `ValidationFailed`, `BadAudio` for an empty body, `Conflict`, `ConsentDenied`,
-        `SessionTaken`, `Backpressure`, `BacklogFull`, `StorageError` and `DatabaseError`; nothing
-        of the chunk is visible then.
+        `SessionTaken`, `MeetingGone`, `Backpressure`, `BacklogFull`, `StorageError` and
+        `DatabaseError`; nothing of the chunk is visible then.
         """
         check_upload(upload)
         if upload.session_id is None:
@@ -127,8 +134,7 @@ class Ingest:
         if receipt is None:
             self._check_backlog(chunk)
             await self._blobs.put(key, body)
-            receipt = await self._intake.accept(chunk)
-            self._count(chunk, receipt)
+            receipt = await self._record(chunk)
             if upload.wake:
                 self._wake_up(chunk)
         return self._accepted(chunk, receipt)
@@ -158,8 +164,7 @@ class Ingest:
         chunk = self._new_chunk(
             caller, upload, sha256=facts.sha256, size_bytes=facts.size_bytes, key=facts.key
         )
-        receipt = await self._intake.accept(chunk)
-        self._count(chunk, receipt)
+        receipt = await self._record(chunk)
         self._wake_up(chunk)
         return self._accepted(chunk, receipt)
 
@@ -180,6 +185,17 @@ class Ingest:
             self._wake.notify(stage, meeting_id)
         return meeting
 
+    async def _record(self, chunk: NewChunk) -> Receipt:
+        try:
+            receipt = await self._intake.accept(chunk)
+        except MeetingGone:
+            # It was deleted since this chunk was let in, and its erasure may have been here before.
+            await self._blobs.delete([chunk.blob_key])
+            raise
+        if self._backlog is not None and not chunk.live and not receipt.duplicate:
+            self._backlog.accepted(chunk.owner)
+        return receipt
+
     def _check_open(self) -> None:
         if not self._accepting():
             message = "this process is stopping"
@@ -189,10 +205,6 @@ class Ingest:
         # A live track may go on: how many of them there are is bounded when they are opened.
         if self._backlog is not None and not chunk.live and chunk.session_id is None:
             self._backlog.check(chunk.owner)
-
-    def _count(self, chunk: NewChunk, receipt: Receipt) -> None:
-        if self._backlog is not None and not chunk.live and not receipt.duplicate:
-            self._backlog.accepted(chunk.owner)
 
     @staticmethod
     def _key_prefix(upload: Upload) -> str:

@@ -45,6 +45,14 @@ class BlobStore(Protocol):
         """Delete the blobs that exist and are at least so old; return how many were."""
         ...
 
+    async def delete_under(self, folder: str, *, limit: int) -> int:
+        """Delete whatever lies under a key prefix that ends a path part; return how many blobs.
+
+        Temporary files are deleted too, so that what is being written there never gets its name.
+        At most `limit` are deleted; 0 means that nothing is left. Raises `StorageError`.
+        """
+        ...
+
     def scan(self) -> AsyncIterator[tuple[str, float]]:
         """Yield every stored key, temporary files included, with its age in seconds."""
         ...

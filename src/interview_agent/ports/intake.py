@@ -77,15 +77,15 @@ class Intake(Protocol):
     async def start(self, new: NewMeeting) -> Meeting:
         """Create the meeting, or return it as it is when its owner starts it again.
 
-        Raises `Conflict` when the id belongs to somebody else.
+        Raises `Conflict` when the id belongs to somebody else, `MeetingGone` when it was deleted.
         """
         ...
 
     async def admit(self, chunk: NewChunk) -> Receipt | None:
         """Check a chunk before its bytes are stored; a receipt means that it is a duplicate.
 
-        Raises `Conflict` (somebody else's meeting, other bytes, other number under that key) and
-        `ConsentDenied`.
+        Raises `Conflict` (somebody else's meeting, other bytes, other number under that key),
+        `MeetingGone` and `ConsentDenied`.
         """
         ...
 

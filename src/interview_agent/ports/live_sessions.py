@@ -65,7 +65,7 @@ class LiveSessions(Protocol):
 
         The meeting is opened for the caller where nobody started it; a session that goes on keeps
         its frames. Raises `Conflict` (somebody else's meeting; a track that is numbered by seq;
-        another codec, rate or number of channels than before) and `ConsentDenied`.
+        another codec, rate or number of channels than before), `MeetingGone` and `ConsentDenied`.
         """
         ...
 

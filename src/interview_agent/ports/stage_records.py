@@ -66,7 +66,10 @@ class ReportRecord:
 
 
 class StageRecords(Protocol):
-    """Reads and fenced writes of the stages. Raises `DatabaseError`, `LeaseLost`, `NotFound`."""
+    """Reads and fenced writes of the stages.
+
+    Raises `DatabaseError`, `NotFound`, and `LeaseLost`, also by reads of a deleted meeting.
+    """
 
     async def track(self, claim: Claim) -> TrackRecord:
         """Return the track that was claimed."""
@@ -112,16 +115,4 @@ class StageRecords(Protocol):
         self, claim: Claim, version: int, channel: str, state: str, reason: str | None
     ) -> None:
         """Record what became of a report version: pending, sent, skipped or failed."""
-        ...
-
-    async def expired_blobs(self, claim: Claim, days: int, limit: int) -> list[str]:
-        """Return keys of audio older than `days` that is still stored."""
-        ...
-
-    async def forget_blobs(self, claim: Claim, keys: Sequence[str]) -> None:
-        """Record that this audio is gone."""
-        ...
-
-    async def forget_text(self, claim: Claim, days: int) -> bool:
-        """Delete words, reports and names of a meeting older than `days`; False while younger."""
         ...

@@ -19,6 +19,10 @@ class WakeQueue(Protocol):
         """Mirror work that was given up on to the dead letters of its stage, without waiting."""
         ...
 
+    async def forget(self, meeting_id: str) -> int:
+        """Delete every hint and dead letter of a meeting; return how many. Raises `QueueError`."""
+        ...
+
     async def wait(self, stage: Stage, timeout_s: float) -> None:
         """Return when there may be work of a stage, or after `timeout_s`."""
         ...

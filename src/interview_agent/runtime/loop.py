@@ -202,11 +202,13 @@ class StageLoop:
 
     async def _give_up(self, claim: Claim, reason: str) -> str:
         log.error("stage_gave_up", reason=reason, attempts=claim.attempts)
+        goes_on = await self._handler.give_up(claim, reason)
+        following = () if goes_on else await self._work.give_up(claim, reason)
+        # Buried behind the fence: of a deleted meeting nothing is to be left anywhere.
         self._wake.bury(claim.stage, claim.meeting_id, claim.track, reason)
-        if await self._handler.give_up(claim, reason):
+        if goes_on:
             self._wake.notify(claim.stage, claim.meeting_id, claim.track)
-            return "error"
-        for stage in await self._work.give_up(claim, reason):
+        for stage in following:
             self._wake.notify(stage, claim.meeting_id)
         return "error"
 

@@ -15,6 +15,7 @@ from interview_agent.metrics import (
     COLLECTION_ERRORS,
     DLQ_DEPTH,
     LOOP_LAG,
+    OLDEST_DELETION,
     OLDEST_WORK,
     QUEUE_DEPTH,
     QUEUE_PENDING,
@@ -24,18 +25,22 @@ from interview_agent.metrics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from interview_agent.domain.readiness import Issue
     from interview_agent.ports.archive import Archive
     from interview_agent.ports.audit import AuditStore
     from interview_agent.ports.blob_store import BlobStore
+    from interview_agent.ports.erasure import Deletions
     from interview_agent.ports.live_records import LiveRecords
     from interview_agent.ports.wake_queue import WakeQueue
     from interview_agent.ports.work import WorkStore
 
 ORPHAN_AGE_S = 3_600.0
 """A file that no chunk names may be an accept under way; past this age it is not."""
+
+RETENTION_AT_ONCE = 200
+"""Meetings that retention is made due for in one go."""
 
 _BREATH_S = 0.1
 
@@ -102,6 +107,7 @@ async def refresh_queue_gauges(work: WorkStore, metrics: Metrics) -> None:
 async def refresh_gauges(
     metrics: Metrics,
     work: WorkStore,
+    deletions: Deletions,
     blobs: BlobStore,
     issues: Callable[[], Awaitable[Sequence[Issue]]],
     *,
@@ -125,7 +131,15 @@ async def refresh_gauges(
     async def queues() -> None:
         await refresh_queue_gauges(work, metrics)
 
-    sources = {"queue_metrics": queues, "storage_metrics": storage, "readiness_metrics": ready}
+    async def erasure() -> None:
+        metrics.set(OLDEST_DELETION, await deletions.oldest_unfinished_s())
+
+    sources = {
+        "queue_metrics": queues,
+        "deletion_metrics": erasure,
+        "storage_metrics": storage,
+        "readiness_metrics": ready,
+    }
     metrics.start_at_zero(COLLECTION_ERRORS, ({"source": source} for source in sources))
     while True:
         for source, refresh in sources.items():
@@ -150,6 +164,43 @@ async def sweep_audit(
             deleted = 0
         # Between batches too: others write to this table all the time.
         await asyncio.sleep(_BREATH_S if deleted == batch else every_s)
+
+
+async def schedule_retention(
+    deletions: Deletions, wake: WakeQueue, *, days: int, every_s: float = 60.0
+) -> None:
+    """Make retention due for meetings older than `days` whose pipeline never came to it, for ever.
+
+    A bounded number at once; more the next time.
+    """
+    while True:
+        try:
+            if await deletions.schedule_retention(days, RETENTION_AT_ONCE):
+                wake.notify(Stage.RETENTION, "")
+        except AgentError as error:
+            log.warning("retention_not_scheduled", cause=str(error))
+        await asyncio.sleep(every_s)
+
+
+async def forget_deleted(
+    deletions: Deletions,
+    held: Callable[[], Collection[str]],
+    forget: Callable[[Collection[str]], Awaitable[None]],
+    *,
+    every_s: float = 5.0,
+) -> None:
+    """Let this process forget what it holds of meetings that were deleted, for ever.
+
+    `held` says of which meetings it holds anything.
+    """
+    while True:
+        await asyncio.sleep(every_s)
+        meeting_ids = sorted(held())
+        try:
+            if meeting_ids and (gone := await deletions.deleted(meeting_ids)):
+                await forget(gone)
+        except AgentError as error:
+            log.warning("deleted_not_forgotten", cause=str(error))
 
 
 async def sweep_orphans(archive: Archive, blobs: BlobStore, *, every_s: float = 600.0) -> None:

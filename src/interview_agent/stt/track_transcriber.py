@@ -12,7 +12,7 @@ from interview_agent.stt.open_track import OpenTrack, TrackOpener
 from interview_agent.stt.track_run import TrackRun
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Collection
 
     from interview_agent.ports.audio import AudioDecoder
     from interview_agent.ports.blob_store import BlobStore
@@ -88,6 +88,17 @@ class TrackTranscriber(Transcriber):
         finally:
             self._busy -= 1
             await self._put_back(key, run.opened, sound=sound)
+
+    @property
+    def open_meetings(self) -> set[str]:
+        """The meetings of which sound is kept open between two calls."""
+        return {meeting_id for meeting_id, _ in self._idle}
+
+    async def forget(self, meeting_ids: Collection[str]) -> None:
+        """Close what is kept open of these meetings."""
+        for key in [key for key in self._idle if key[0] in meeting_ids]:
+            if opened := self._idle.pop(key, None):
+                await opened.audio.aclose()
 
     async def aclose(self) -> None:
         """Close all tracks and the model."""

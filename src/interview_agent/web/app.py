@@ -26,6 +26,7 @@ from interview_agent.web.parts import BUDGET, GATE, PARTS, PROBES, ProbeParts, W
 from interview_agent.web.rates import Rates
 from interview_agent.web.route import Route, register, register_open
 from interview_agent.web.routes_admin import ADMIN_ROUTES
+from interview_agent.web.routes_erasure import ERASURE_ROUTES
 from interview_agent.web.routes_events import EVENT_ROUTES
 from interview_agent.web.routes_meetings import MEETING_ROUTES
 from interview_agent.web.routes_service import SERVICE_ROUTES
@@ -33,7 +34,12 @@ from interview_agent.web.routes_service import SERVICE_ROUTES
 if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
 
-API_ROUTES: tuple[Route, ...] = (*MEETING_ROUTES, *EVENT_ROUTES, *ADMIN_ROUTES)
+API_ROUTES: tuple[Route, ...] = (
+    *MEETING_ROUTES,
+    *EVENT_ROUTES,
+    *ERASURE_ROUTES,
+    *ADMIN_ROUTES,
+)
 """Every route that needs an identity."""
 
 

@@ -25,6 +25,7 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "not_found": 404,
     "request_timeout": 408,
     "conflict": 409,
+    "meeting_gone": 409,
     "session_taken": 409,
     "too_large": 413,
     "unsupported_media_type": 415,

@@ -19,6 +19,7 @@ from interview_agent.web.rates import RateLimits
 if TYPE_CHECKING:
     from interview_agent.domain.readiness import Issue
     from interview_agent.metrics import Metrics
+    from interview_agent.pipeline.erasure import MeetingErasure
     from interview_agent.pipeline.feed import Feed
     from interview_agent.pipeline.ingest import Ingest
     from interview_agent.pipeline.live_ingest import LiveIngest
@@ -96,6 +97,7 @@ class WebParts:
     live: LiveIngest
     reader: Reader
     feed: Feed
+    erasure: MeetingErasure
     authenticator: Authenticator
     audit: AuditLog
     probes: ProbeParts

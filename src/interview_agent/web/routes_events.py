@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from interview_agent.domain.errors import MeetingGone
 from interview_agent.domain.policy import Need
 from interview_agent.pipeline.feed import FeedItem, Retracted, StatusChanged, Updated
 from interview_agent.web.event_stream import HEADERS, MEDIA_TYPE, event_text, send_events
+from interview_agent.web.live import replies
 from interview_agent.web.live.messages import feed_message
 from interview_agent.web.route import Call, Route
 from interview_agent.web.schemas import EventsHeaders, EventsQuery
@@ -49,11 +51,15 @@ async def _texts(
     """Write each item; its id is the number of the event up to which the listener has all."""
     told = after if after is not None or not isinstance(first, StatusChanged) else first.event
     yield _text(meeting_id, first, told)
-    async for item in items:
-        if isinstance(item, Updated | Retracted):
-            told = item.event
-        numbered = isinstance(item, Updated | Retracted | StatusChanged)
-        yield _text(meeting_id, item, told if numbered else None)
+    try:
+        async for item in items:
+            if isinstance(item, Updated | Retracted):
+                told = item.event
+            numbered = isinstance(item, Updated | Retracted | StatusChanged)
+            yield _text(meeting_id, item, told if numbered else None)
+    except MeetingGone as error:
+        message = replies.error(error, meeting_id=meeting_id)
+        yield event_text(message, event_type=message["event_type"], event_id=None)
 
 
 def _text(meeting_id: str, item: FeedItem, event_id: int | None) -> bytes:

@@ -96,4 +96,5 @@ def test_streams_and_groups_keep_the_names_that_operators_know() -> None:
         ("q:analytics", "g:analytics", "q:analytics:dlq"),
         ("q:delivery", "g:delivery", "q:delivery:dlq"),
         ("q:retention", "g:retention", "q:retention:dlq"),
+        ("q:erasure", "g:erasure", "q:erasure:dlq"),
     ]

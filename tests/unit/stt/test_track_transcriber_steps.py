@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from http_stand_ins import AbsentDeletions
 from interview_agent.ports.transcriber import TrackInput
+from interview_agent.runtime.upkeep import forget_deleted
 from interview_agent.stt.track_transcriber import TrackTranscriber
 from made_speech import (
     CountingModel,
@@ -18,6 +21,9 @@ from made_speech import (
     store,
     write_down,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TALK = (
     speech(12, 0.2, 1)
@@ -218,3 +224,38 @@ async def test_tracks_advance_at_the_same_time_within_the_bound() -> None:
     assert desk.decoder.open_streams <= 3
     await desk.transcriber.aclose()
     assert desk.decoder.open_streams == 0
+
+
+async def test_what_is_kept_open_of_a_meeting_can_be_forgotten() -> None:
+    desk = Desk()
+    parts = await store(desk.blobs, chunks_of(TALK, 3))
+    for meeting_id in ("m1", "m2"):
+        async for _ in desk.transcriber.advance(
+            TrackInput(meeting_id, "main", "en", parts[:20], False, None)
+        ):
+            pass
+    assert desk.transcriber.open_meetings == {"m1", "m2"}
+    asked: list[list[str]] = []
+
+    class Deletions(AbsentDeletions):
+        async def deleted(self, meeting_ids: Sequence[str]) -> Any:
+            asked.append(list(meeting_ids))
+            return await super().deleted(meeting_ids) if len(asked) == 1 else ["m1"]
+
+    loop = asyncio.create_task(
+        forget_deleted(
+            Deletions(),
+            lambda: desk.transcriber.open_meetings,
+            desk.transcriber.forget,
+            every_s=0.01,
+        )
+    )
+    async with asyncio.timeout(10):
+        while desk.transcriber.open_meetings != {"m2"}:
+            assert not loop.done()
+            await asyncio.sleep(0.01)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    assert asked[0] == ["m1", "m2"]
+    assert desk.decoder.open_streams == 1
+    await desk.transcriber.aclose()

@@ -4,6 +4,8 @@ from interview_agent.adapters.postgres.archive import PostgresArchive
 from interview_agent.adapters.postgres.audit_store import PostgresAuditStore
 from interview_agent.adapters.postgres.backlog import PostgresBacklog
 from interview_agent.adapters.postgres.database import Database, open_database
+from interview_agent.adapters.postgres.deletions import PostgresDeletions
+from interview_agent.adapters.postgres.erasure_records import PostgresErasureRecords
 from interview_agent.adapters.postgres.intake import PostgresIntake
 from interview_agent.adapters.postgres.live_records import PostgresLiveRecords
 from interview_agent.adapters.postgres.live_sessions import PostgresLiveSessions
@@ -17,6 +19,8 @@ __all__ = [
     "PostgresArchive",
     "PostgresAuditStore",
     "PostgresBacklog",
+    "PostgresDeletions",
+    "PostgresErasureRecords",
     "PostgresIntake",
     "PostgresLiveRecords",
     "PostgresLiveSessions",

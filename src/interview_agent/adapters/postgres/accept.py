@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from interview_agent.adapters.postgres.chunk_rows import record
 from interview_agent.domain.errors import (
     AgentError,
     Conflict,
     ConsentDenied,
+    MeetingGone,
     MeetingTaken,
     SessionTaken,
 )
@@ -17,7 +18,7 @@ from interview_agent.domain.meeting import Consent
 from interview_agent.ports.intake import NewChunk, Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from interview_agent.adapters.postgres.database import Connection
     from interview_agent.adapters.postgres.group_commit import Verdict
@@ -29,8 +30,19 @@ OF_FRAMES = (
 )
 """Whether a live session numbers a track, or the track that its sender named, by frames."""
 
+STANDING = "owner, consent, deleted_at IS NOT NULL AS gone"
+"""The columns of `Standing`."""
+
 _Key = tuple[str, str, int]
 _SessionKey = tuple[str, str]
+
+
+class Standing(NamedTuple):
+    """What decides whether a meeting takes anything from somebody."""
+
+    owner: str
+    consent: str
+    gone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class Stored:
 class _Known:
     """What was there before a batch of chunks that are numbered by seq."""
 
-    meetings: Mapping[str, tuple[str, str]]
+    meetings: Mapping[str, Standing]
     stored: dict[_Key, Stored]
     keys: dict[tuple[str, str, str], int]
     of_frames: set[tuple[str, str]]
@@ -55,17 +67,30 @@ class _Known:
 @dataclass(frozen=True, slots=True)
 class _Session:
     session_id: str
-    owner: str
-    consent: str
+    standing: Standing
     next_frame: int
     next_seq: int
 
 
-def check_meeting(chunk: NewChunk, owner: str, consent: str) -> None:
-    """Raise `Conflict` or `ConsentDenied` unless the meeting takes this sender's audio."""
-    if owner != chunk.owner and not chunk.any_owner:
+def check_standing(caller: str, owner: str, *, gone: bool, any_owner: bool = False) -> None:
+    """Raise `MeetingTaken` for a meeting of others, `MeetingGone` for one's own deleted one.
+
+    With `any_owner` no meeting is that of others.
+    """
+    # To others a deleted meeting is what it was before.
+    if owner != caller and not any_owner:
         raise MeetingTaken
-    if consent == Consent.DENIED:
+    if gone:
+        raise MeetingGone
+
+
+def check_meeting(chunk: NewChunk, meeting: Standing) -> None:
+    """Raise an error unless the meeting takes this sender's audio.
+
+    Raises `MeetingTaken`, `MeetingGone` or `ConsentDenied`.
+    """
+    check_standing(chunk.owner, meeting.owner, gone=meeting.gone, any_owner=chunk.any_owner)
+    if meeting.consent == Consent.DENIED:
         raise ConsentDenied
 
 
@@ -101,9 +126,13 @@ async def accept_chunks(connection: Connection, chunks: Sequence[NewChunk]) -> l
 async def accept_frames(connection: Connection, chunks: Sequence[NewChunk]) -> list[Verdict]:
     """Record the new ones among chunks of live sessions."""
     sessions = await _lock_sessions(connection, chunks)
+    homeless = [chunk for chunk in chunks if _session_key(chunk) not in sessions]
+    gone = await _deleted(connection, homeless) if homeless else set[str]()
     late = [chunk for chunk in chunks if _is_late(chunk, sessions.get(_session_key(chunk)))]
     stored = await _stored_frames(connection, late) if late else {}
-    return await _settle(connection, chunks, lambda chunk: _judge_frames(chunk, sessions, stored))
+    return await _settle(
+        connection, chunks, lambda chunk: _judge_frames(chunk, sessions, stored, gone)
+    )
 
 
 async def _settle(
@@ -124,9 +153,7 @@ async def _settle(
     return verdicts
 
 
-async def _open_meetings(
-    connection: Connection, chunks: Iterable[NewChunk]
-) -> dict[str, tuple[str, str]]:
+async def _open_meetings(connection: Connection, chunks: Iterable[NewChunk]) -> dict[str, Standing]:
     owners = {chunk.meeting_id: chunk.owner for chunk in reversed(list(chunks))}
     ids = sorted(owners)
     await connection.execute(
@@ -139,15 +166,15 @@ async def _open_meetings(
     # The lock on the meeting makes the reads below hold until the commit; the order of ids
     # keeps two batches from waiting for each other.
     rows = await connection.fetch(
-        "SELECT meeting_id, owner, consent FROM meetings WHERE meeting_id = ANY($1)"
+        f"SELECT meeting_id, {STANDING} FROM meetings WHERE meeting_id = ANY($1)"
         " ORDER BY meeting_id FOR UPDATE",
         ids,
     )
-    return {row["meeting_id"]: (row["owner"], row["consent"]) for row in rows}
+    return {row["meeting_id"]: Standing(row["owner"], row["consent"], row["gone"]) for row in rows}
 
 
 async def _known(
-    connection: Connection, chunks: Sequence[NewChunk], meetings: Mapping[str, tuple[str, str]]
+    connection: Connection, chunks: Sequence[NewChunk], meetings: Mapping[str, Standing]
 ) -> _Known:
     asked = [(chunk, track) for chunk in chunks for track, _ in chunk.rows]
     of_frames = OF_FRAMES.format(
@@ -179,7 +206,7 @@ async def _known(
 
 
 def _judge_chunk(chunk: NewChunk, known: _Known) -> Receipt:
-    check_meeting(chunk, *known.meetings[chunk.meeting_id])
+    check_meeting(chunk, known.meetings[chunk.meeting_id])
     for track, _ in chunk.rows:
         check_numbering(chunk, (chunk.meeting_id, track) in known.of_frames)
         if stored := known.stored.get((chunk.meeting_id, track, chunk.seq)):
@@ -203,7 +230,7 @@ async def _lock_sessions(
     # Locked rows are read as they are once the lock is had, so this one statement is enough.
     keys = sorted({_session_key(chunk) for chunk in chunks})
     rows = await connection.fetch(
-        "SELECT s.meeting_id, s.track, s.session_id, s.next_frame, s.next_seq, m.owner, m.consent"
+        f"SELECT s.meeting_id, s.track, s.session_id, s.next_frame, s.next_seq, {STANDING}"
         " FROM unnest($1::text[], $2::text[]) AS new (meeting_id, track)"
         " JOIN meetings m USING (meeting_id) JOIN live_sessions s USING (meeting_id, track)"
         " ORDER BY s.meeting_id, s.track FOR UPDATE OF m, s",
@@ -212,10 +239,24 @@ async def _lock_sessions(
     )
     return {
         (row["meeting_id"], row["track"]): _Session(
-            row["session_id"], row["owner"], row["consent"], row["next_frame"], row["next_seq"]
+            row["session_id"],
+            Standing(row["owner"], row["consent"], row["gone"]),
+            row["next_frame"],
+            row["next_seq"],
         )
         for row in rows
     }
+
+
+async def _deleted(connection: Connection, homeless: Sequence[NewChunk]) -> set[str]:
+    """Return those meetings of their own that senders without a session have deleted."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT meeting_id FROM unnest($1::text[], $2::text[]) AS new (meeting_id, owner)"
+        " JOIN meetings USING (meeting_id, owner) WHERE deleted_at IS NOT NULL",
+        [chunk.meeting_id for chunk in homeless],
+        [chunk.owner for chunk in homeless],
+    )
+    return {row["meeting_id"] for row in rows}
 
 
 def _is_late(chunk: NewChunk, session: _Session | None) -> bool:
@@ -247,11 +288,14 @@ def _judge_frames(
     chunk: NewChunk,
     sessions: dict[_SessionKey, _Session],
     stored: Mapping[_Key, tuple[Stored, tuple[int, int]]],
+    gone: Collection[str],
 ) -> Receipt:
     session = sessions.get(_session_key(chunk))
+    if session is None and chunk.meeting_id in gone:
+        raise MeetingGone
     if session is None or session.session_id != chunk.session_id or chunk.frames is None:
         raise SessionTaken
-    check_meeting(chunk, session.owner, session.consent)
+    check_meeting(chunk, session.standing)
     if known := stored.get((chunk.meeting_id, chunk.track, chunk.seq)):
         # The sender did not learn that its commit had succeeded, and asks again.
         before, frames = known

@@ -83,7 +83,7 @@ class PostgresArchive:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 f"SELECT {MEETING_COLUMNS} FROM meetings"
-                " WHERE ($1::text IS NULL OR owner = $1)"
+                " WHERE deleted_at IS NULL AND ($1::text IS NULL OR owner = $1)"
                 " AND ($2::timestamptz IS NULL OR (created_at, meeting_id) < ($2, $3))"
                 " ORDER BY created_at DESC, meeting_id DESC LIMIT $4",
                 owner,
@@ -129,7 +129,8 @@ class PostgresArchive:
     async def standings(self, meeting_ids: Sequence[str]) -> dict[str, MeetingListItem]:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                f"SELECT {STANDING_COLUMNS} FROM meetings WHERE meeting_id = ANY($1)",
+                f"SELECT {STANDING_COLUMNS} FROM meetings"
+                " WHERE meeting_id = ANY($1) AND deleted_at IS NULL",
                 list(meeting_ids),
             )
             found = await _with_stages(connection, rows)

@@ -61,7 +61,8 @@ WITH new AS MATERIALIZED (
     GROUP BY meeting_id, track ORDER BY meeting_id, track
     {schedule.WANT_AGAIN}
 )
-UPDATE meetings m SET audio_version = audio_version + accepted.count, last_audio_at = now()
+UPDATE meetings m SET audio_version = audio_version + accepted.count, last_audio_at = now(),
+    text_deleted_at = NULL
 FROM (SELECT meeting_id, count(*) FILTER (WHERE counts) FROM new GROUP BY meeting_id) AS accepted
 WHERE m.meeting_id = accepted.meeting_id
 RETURNING m.meeting_id, m.finish_requested_at IS NOT NULL AND m.expected_last_seq <> '{{}}'

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 from interview_agent.adapters.postgres import schedule
 from interview_agent.adapters.postgres.accept import (
     OF_FRAMES,
+    STANDING,
+    Standing,
     Stored,
     accept_chunks,
     accept_frames,
     check_key,
     check_meeting,
     check_numbering,
+    check_standing,
     duplicate,
 )
 from interview_agent.adapters.postgres.group_commit import GroupCommit
 from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
 from interview_agent.adapters.postgres.rows import MEETING_COLUMNS, meeting_of
-from interview_agent.domain.errors import MeetingTaken, NotFound
+from interview_agent.domain.errors import NotFound
 from interview_agent.domain.route import Stage
 
 if TYPE_CHECKING:
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
     _Record = Callable[[Connection, Sequence[NewChunk]], Awaitable[list[Verdict]]]
 
 _ADMIT = (
-    "SELECT m.owner, m.consent, c.sha256, c.blob_key, c.idempotency_key, k.seq AS seq_of_key, "
+    "SELECT m.owner, m.consent, m.deleted_at IS NOT NULL AS gone, c.sha256, c.blob_key,"
+    " c.idempotency_key, k.seq AS seq_of_key, "
     + OF_FRAMES.format(meeting="$1", upload="$5", track="$2")
     + " AS of_frames FROM meetings m"
     " LEFT JOIN chunks c ON c.meeting_id = $1 AND c.track = $2 AND c.seq = $3"
@@ -69,13 +73,12 @@ class PostgresIntake:
                 list(new.recipients),
             )
             row = await connection.fetchrow(
-                f"SELECT {MEETING_COLUMNS} FROM meetings WHERE meeting_id = $1",
+                f"SELECT {MEETING_COLUMNS}, deleted_at IS NOT NULL AS gone FROM meetings"
+                " WHERE meeting_id = $1",
                 new.meeting_id,
             )
-        meeting = meeting_of(row)
-        if meeting.owner != new.owner:
-            raise MeetingTaken
-        return meeting
+        check_standing(new.owner, row["owner"], gone=row["gone"])
+        return meeting_of(row)
 
     async def admit_meeting(self, chunk: NewChunk) -> None:
         await self._patience.wait(self._admit_meeting(chunk))
@@ -83,10 +86,10 @@ class PostgresIntake:
     async def _admit_meeting(self, chunk: NewChunk) -> None:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
-                "SELECT owner, consent FROM meetings WHERE meeting_id = $1", chunk.meeting_id
+                f"SELECT {STANDING} FROM meetings WHERE meeting_id = $1", chunk.meeting_id
             )
         if row is not None:
-            check_meeting(chunk, row["owner"], row["consent"])
+            check_meeting(chunk, Standing(*row))
 
     async def admit(self, chunk: NewChunk) -> Receipt | None:
         return await self._patience.wait(self._admit(chunk))
@@ -103,7 +106,7 @@ class PostgresIntake:
             )
         if row is None:
             return None
-        check_meeting(chunk, row["owner"], row["consent"])
+        check_meeting(chunk, Standing(row["owner"], row["consent"], row["gone"]))
         check_numbering(chunk, row["of_frames"])
         if row["sha256"] is not None:
             stored = Stored(row["sha256"], row["blob_key"] or "", row["idempotency_key"])
@@ -125,7 +128,8 @@ class PostgresIntake:
         async with self._database.transaction() as connection:
             found = await connection.fetchval(
                 "UPDATE meetings SET finish_requested_at = coalesce(finish_requested_at, now()),"
-                " expected_last_seq = expected_last_seq || $2 WHERE meeting_id = $1 RETURNING 1",
+                " expected_last_seq = expected_last_seq || $2"
+                " WHERE meeting_id = $1 AND deleted_at IS NULL RETURNING 1",
                 meeting_id,
                 dict(expected_last_seq),
             )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from interview_agent.adapters.postgres.accept import STANDING, check_standing
 from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
 from interview_agent.domain.errors import (
     Conflict,
     ConsentDenied,
     ForeignMeeting,
-    MeetingTaken,
     NotFound,
 )
 from interview_agent.domain.meeting import Consent
@@ -93,11 +93,12 @@ class PostgresLiveSessions:
                 new.language,
             )
             meeting = await connection.fetchrow(
-                "SELECT owner, consent FROM meetings WHERE meeting_id = $1 FOR UPDATE",
+                f"SELECT {STANDING} FROM meetings WHERE meeting_id = $1 FOR UPDATE",
                 new.meeting_id,
             )
-            if meeting["owner"] != new.owner and not new.any_owner:
-                raise MeetingTaken
+            check_standing(
+                new.owner, meeting["owner"], gone=meeting["gone"], any_owner=new.any_owner
+            )
             _check_consent(meeting["consent"])
             await self._check_track(connection, new)
             row = await connection.fetchrow(
@@ -141,7 +142,9 @@ class PostgresLiveSessions:
     ) -> LiveSession:
         async with self._database.transaction() as connection:
             meeting = await connection.fetchrow(
-                "SELECT owner, consent FROM meetings WHERE meeting_id = $1 FOR UPDATE", meeting_id
+                "SELECT owner, consent FROM meetings WHERE meeting_id = $1 AND deleted_at IS NULL"
+                " FOR UPDATE",
+                meeting_id,
             )
             if meeting is None:
                 raise NotFound

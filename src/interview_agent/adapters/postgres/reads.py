@@ -12,24 +12,34 @@ from interview_agent.adapters.postgres.rows import (
     meeting_of,
     segment_of,
 )
-from interview_agent.domain.errors import NotFound
+from interview_agent.domain.errors import LeaseLost, NotFound
 from interview_agent.ports.archive import TrackView
 
 if TYPE_CHECKING:
     from interview_agent.adapters.postgres.database import Connection
     from interview_agent.domain.meeting import Chunk, Meeting
     from interview_agent.domain.transcript import Segment
+    from interview_agent.ports.work import Claim
 
 
 async def fetch_meeting(connection: Connection, meeting_id: str) -> Meeting:
-    """Return a meeting or raise `NotFound`."""
+    """Return a meeting or raise `NotFound`, also for a deleted one."""
     row = await connection.fetchrow(
-        f"SELECT {MEETING_COLUMNS} FROM meetings WHERE meeting_id = $1",
+        f"SELECT {MEETING_COLUMNS} FROM meetings WHERE meeting_id = $1 AND deleted_at IS NULL",
         meeting_id,
     )
     if row is None:
         raise NotFound
     return meeting_of(row)
+
+
+async def fetch_claimed(connection: Connection, claim: Claim) -> Meeting:
+    """Return the meeting that somebody works on; `LeaseLost` when it was deleted meanwhile."""
+    try:
+        return await fetch_meeting(connection, claim.meeting_id)
+    except NotFound:
+        message = "the meeting was deleted"
+        raise LeaseLost(message) from None
 
 
 async def fetch_tracks(connection: Connection, meeting_id: str) -> list[TrackView]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from interview_agent.adapters.postgres.event_log import log_changes
 from interview_agent.adapters.postgres.reads import (
     fetch_chunks,
-    fetch_meeting,
+    fetch_claimed,
     fetch_segments,
     fetch_tracks,
 )
@@ -47,7 +47,7 @@ class PostgresStageRecords:
         # closed meeting look complete without it.
         async with self._database.transaction() as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            meeting = await fetch_meeting(connection, claim.meeting_id)
+            meeting = await fetch_claimed(connection, claim)
             track = await connection.fetchrow(
                 "SELECT checkpoint, heard_s FROM tracks WHERE meeting_id = $1 AND track = $2",
                 claim.meeting_id,
@@ -188,7 +188,7 @@ class PostgresStageRecords:
         async with self._database.transaction() as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             return MeetingRecord(
-                meeting=await fetch_meeting(connection, claim.meeting_id),
+                meeting=await fetch_claimed(connection, claim),
                 tracks=await fetch_tracks(connection, claim.meeting_id),
                 segments=await fetch_segments(connection, claim.meeting_id),
                 chunks=await fetch_chunks(connection, claim.meeting_id),
@@ -217,7 +217,7 @@ class PostgresStageRecords:
 
     async def report(self, claim: Claim) -> ReportRecord | None:
         async with self._database.connection() as connection:
-            meeting = await fetch_meeting(connection, claim.meeting_id)
+            meeting = await fetch_claimed(connection, claim)
             row = await connection.fetchrow(
                 "SELECT r.version, r.report, d.state IN ('sent', 'skipped') AS delivered"
                 " FROM reports r LEFT JOIN deliveries d ON d.meeting_id = r.meeting_id"
@@ -244,49 +244,3 @@ class PostgresStageRecords:
                 state,
                 reason,
             )
-
-    async def expired_blobs(self, claim: Claim, days: int, limit: int) -> list[str]:
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(
-                "SELECT DISTINCT blob_key FROM chunks WHERE meeting_id = $1"
-                " AND blob_key IS NOT NULL AND accepted_at < now() - make_interval(days => $2)"
-                " LIMIT $3",
-                claim.meeting_id,
-                days,
-                limit,
-            )
-        return [row["blob_key"] for row in rows]
-
-    async def forget_blobs(self, claim: Claim, keys: Sequence[str]) -> None:
-        async with self._database.transaction() as connection:
-            await fence(connection, claim)
-            await connection.execute(
-                "UPDATE chunks SET blob_key = NULL WHERE meeting_id = $1 AND blob_key = ANY($2)",
-                claim.meeting_id,
-                list(keys),
-            )
-
-    async def forget_text(self, claim: Claim, days: int) -> bool:
-        async with self._database.transaction() as connection:
-            await fence(connection, claim)
-            expired = await connection.fetchval(
-                "UPDATE meetings SET text_deleted_at = coalesce(text_deleted_at, now()),"
-                " context = '{}', recipients = '{}' WHERE meeting_id = $1"
-                " AND coalesce(last_audio_at, created_at) < now() - make_interval(days => $2)"
-                " RETURNING 1",
-                claim.meeting_id,
-                days,
-            )
-            if expired is None:
-                return False
-            for table in ("segments", "events", "reports"):
-                await connection.execute(
-                    f"DELETE FROM {table} WHERE meeting_id = $1",
-                    claim.meeting_id,
-                )
-            await connection.execute(
-                "UPDATE tracks SET checkpoint = NULL, live_checkpoint = NULL, speaker_hint = NULL"
-                " WHERE meeting_id = $1",
-                claim.meeting_id,
-            )
-        return True

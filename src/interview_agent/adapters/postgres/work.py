@@ -39,19 +39,20 @@ def _key(claim: Claim) -> tuple[str, str, str, int]:
     return claim.meeting_id, claim.stage.value, claim.track, claim.epoch
 
 
-async def lock_meeting(connection: Connection, meeting_id: str) -> None:
-    """Lock the row of a meeting until the transaction ends; `LeaseLost` when it is gone."""
-    found = await connection.fetchval(
-        "SELECT 1 FROM meetings WHERE meeting_id = $1 FOR UPDATE", meeting_id
-    )
-    if found is None:
-        message = "the meeting was deleted"
-        raise LeaseLost(message)
-
-
 async def fence(connection: Connection, claim: Claim) -> None:
-    """Lock the meeting and the claimed work; raise `LeaseLost` if the claim was overtaken."""
-    await lock_meeting(connection, claim.meeting_id)
+    """Lock the meeting and the claimed work; raise `LeaseLost` if the claim was overtaken.
+
+    A deleted meeting is there for its erasure alone, which works on no other.
+    """
+    erases = claim.stage is Stage.ERASURE
+    there = await connection.fetchval(
+        "SELECT 1 FROM meetings WHERE meeting_id = $1 AND (deleted_at IS NOT NULL) = $2 FOR UPDATE",
+        claim.meeting_id,
+        erases,
+    )
+    if there is None:
+        message = "the meeting is not deleted" if erases else "the meeting was deleted"
+        raise LeaseLost(message)
     found = await connection.fetchval(
         f"SELECT 1 FROM stage_work WHERE {_MINE} FOR UPDATE",
         *_key(claim),
@@ -150,7 +151,7 @@ class PostgresWorkStore:
         async with self._database.transaction() as connection:
             rows = await connection.fetch(
                 "SELECT meeting_id FROM meetings"
-                " WHERE closed_version IS DISTINCT FROM audio_version"
+                " WHERE closed_version IS DISTINCT FROM audio_version AND deleted_at IS NULL"
                 " AND greatest(last_audio_at, finish_requested_at)"
                 " < now() - make_interval(secs => $1)"
                 " AND NOT EXISTS (SELECT FROM live_sessions s"

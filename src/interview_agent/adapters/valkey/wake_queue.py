@@ -11,11 +11,10 @@ from redis.exceptions import ResponseError
 
 from interview_agent.adapters.valkey.connection import FAULTS, connect, to_the_end
 from interview_agent.domain.errors import QueueError
+from interview_agent.domain.route import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from interview_agent.domain.route import Stage
 
 _OUTGOING = 1_000
 """Most hints that wait to be published; more are dropped, since polling finds the work."""
@@ -28,6 +27,9 @@ _RECLAIM_EVERY_S = 30.0
 _RECLAIM_IDLE_MS = 60_000
 _CONSUMER_IDLE_MS = 3_600_000
 _DEAD_LETTERS_KEPT = 10_000
+_PAGE = 500
+_PAGES = 1_000
+"""Entries that are read at once, and how often, in search of those of one meeting."""
 
 
 def _streams(reply: Any) -> list[tuple[str, list[tuple[str, Any]]]]:
@@ -77,6 +79,30 @@ class ValkeyWakeQueue:
             self._outgoing.put_nowait(message)
         except asyncio.QueueFull:
             self._on_failure()
+
+    async def forget(self, meeting_id: str) -> int:
+        """Delete every entry of a meeting from the streams of all stages."""
+        try:
+            count = 0
+            for stage in Stage:
+                for stream in (stage.stream, stage.dead_letters):
+                    count += await to_the_end(self._forget_in(stream, meeting_id))
+        except FAULTS as error:
+            raise QueueError(details={"cause": type(error).__name__}) from error
+        return count
+
+    async def _forget_in(self, stream: str, meeting_id: str) -> int:
+        count, start = 0, "-"
+        # What comes in meanwhile is looked at as well, but not for ever.
+        for _ in range(_PAGES):
+            entries: Any = await self._reader.xrange(stream, min=start, count=_PAGE)
+            if not entries:
+                break
+            mine = [entry for entry, fields in entries if fields.get("meeting") == meeting_id]
+            if mine:
+                count += await self._reader.xdel(stream, *mine)
+            start = f"({entries[-1][0]}"
+        return count
 
     async def wait(self, stage: Stage, timeout_s: float) -> None:
         """Return when there may be work of a stage, or after `timeout_s`."""

@@ -14,6 +14,7 @@ from interview_agent.domain.errors import (
     Backpressure,
     DatabaseError,
     ForeignMeeting,
+    MeetingGone,
     NotFound,
 )
 from interview_agent.domain.ids import check_name
@@ -131,8 +132,9 @@ class Feed:
 
         Nothing is buffered for a listener that takes its time: partials that were overtaken are
         left out, events are read again. To be closed by the caller (`contextlib.aclosing`). Raises
-        `ValidationFailed` for a bad id, `NotFound` for an absent or foreign meeting, also once it
-        is deleted, `Backpressure` when there are too many listeners, `DatabaseError` at first.
+        `ValidationFailed` for a bad id, `NotFound` for an absent or foreign meeting, `MeetingGone`
+        once it is deleted, `Backpressure` when there are too many listeners, `DatabaseError` at
+        first.
         """
         check_name(meeting_id, "meeting_id")
         if self._listeners >= self._max_listeners:
@@ -179,6 +181,7 @@ class Feed:
         self._on_listeners(self._listeners)
 
     async def _load(self, hub: Hub, caller: Identity) -> None:
+        came_at = time.monotonic()
         async with hub.loading:
             if hub.meeting is None:
                 try:
@@ -189,8 +192,14 @@ class Feed:
                 if not caller.may_see(view.meeting.owner):
                     raise ForeignMeeting
                 hub.load(view, await self._archive.segments(hub.meeting_id))
-            elif not caller.may_see(hub.meeting.owner):
+                return
+            if not caller.may_see(hub.meeting.owner):
                 raise ForeignMeeting
+            if hub.looked_at < came_at:
+                # It may have been deleted since somebody last looked.
+                await self._refresh([hub])
+            if hub.gone:
+                raise NotFound
 
     async def _first_cursor(self, hub: Hub, after: int | None) -> int:
         if after is None:
@@ -215,7 +224,7 @@ class Feed:
                 yield item
             else:
                 await listener.changed.wait()
-        raise NotFound
+        raise MeetingGone
 
     async def _logged(
         self, hub: Hub, listener: Listener, recent: dict[str, Segment | None]

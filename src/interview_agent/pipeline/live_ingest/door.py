@@ -76,8 +76,8 @@ class LiveIngest:
 
         `on_ack` and `on_trouble` must neither block nor raise. `on_trouble` gets the error when
         storing begins to fail, None when it is over; nothing is lost meanwhile. Raises
-        `ValidationFailed`, `Backpressure` past what can be captioned, `Conflict`, `ConsentDenied`
-        and `DatabaseError`.
+        `ValidationFailed`, `Backpressure` past what can be captioned, `Conflict`, `MeetingGone`,
+        `ConsentDenied` and `DatabaseError`.
         """
         codec = self._check(request)
         self._check_open()

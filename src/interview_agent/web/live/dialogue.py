@@ -12,6 +12,7 @@ from interview_agent.domain.errors import (
     Fault,
     Forbidden,
     FrameRefused,
+    MeetingGone,
     MeetingTaken,
     NoSession,
     NotFound,
@@ -91,7 +92,7 @@ class Dialogue:
             outbox,
             spawn,
             shows=self._shows,
-            on_failure=lambda meeting_id, error: self._tell_error(error, meeting_id=meeting_id),
+            on_failure=self._feed_ended,
         )
 
     async def text(self, text: str) -> None:
@@ -254,6 +255,13 @@ class Dialogue:
             reason = SessionTaken()
             self._tell_error(reason, track=session.track.track)
         raise Parted(WSCloseCode.POLICY_VIOLATION, reason.code)
+
+    def _feed_ended(self, meeting_id: str, error: AgentError) -> None:
+        self._tell_error(error, meeting_id=meeting_id)
+        sends = self._session is not None and self._session.track.meeting_id == meeting_id
+        if isinstance(error, MeetingGone) and (sends or not len(self._listening)):
+            # Nothing is left to be said on this socket.
+            raise Parted(WSCloseCode.POLICY_VIOLATION, error.code)
 
     def _end_session(self) -> AudioSession | None:
         session, self._session = self._session, None

@@ -38,7 +38,7 @@ class Listening:
     """Pulls from the feeds of a few meetings, each only as fast as the client reads.
 
     `shows` chooses the items that this client is told of; `on_failure` is called with the meeting
-    and the error that ended a feed which had begun.
+    and the error that ended a feed which had begun, and may end the socket.
     """
 
     def __init__(

@@ -1,0 +1,576 @@
+"""A meeting that is deleted is gone: for readers at once, from every store soon, for good."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+from test_intake import chunk
+from test_work import progress
+
+from audit_twin import NotedAudit
+from erasure_stand import Deaf, erasure_by
+from interview_agent.adapters.local_fs import TEMPORARY_PREFIX, LocalFsBlobStore
+from interview_agent.adapters.postgres import (
+    Database,
+    PostgresArchive,
+    PostgresDeletions,
+    PostgresErasureRecords,
+    PostgresIntake,
+    PostgresLiveRecords,
+    PostgresLiveSessions,
+    PostgresStageRecords,
+    PostgresWorkStore,
+)
+from interview_agent.domain.errors import (
+    DatabaseError,
+    LeaseLost,
+    MeetingGone,
+    MeetingTaken,
+    NotFound,
+    QueueError,
+    StorageError,
+)
+from interview_agent.domain.identity import Identity, Kind
+from interview_agent.domain.route import Stage
+from interview_agent.domain.upload import AudioForm, Upload
+from interview_agent.pipeline.erasure import ErasureStage
+from interview_agent.pipeline.ingest import Ingest
+from interview_agent.ports.audit import AuditEvent
+from interview_agent.ports.erasure import Cause
+from interview_agent.ports.intake import NewMeeting
+from interview_agent.ports.live_records import LiveCommit
+from interview_agent.ports.live_sessions import NewLiveSession
+from interview_agent.ports.stage_records import EnhancedText
+from traces import files_with, rows_with
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from interview_agent.ports.work import Claim, Outcome
+
+OWNER = Identity("a", "user_api_key", Kind.USER)
+STRANGER = Identity("b", "user_api_key", Kind.USER)
+SECRET = "the blue heron nests in cell nine"
+AUDIO = b"a planted sound"
+DIGEST = hashlib.sha256(AUDIO).hexdigest()
+CHUNKS = 3
+
+
+def asked() -> AuditEvent:
+    return AuditEvent("allow", "/v1/meetings/m1", "DELETE", "a", "user_api_key", "asked", 202)
+
+
+class Vault:
+    """A meeting full of secrets, one of somebody else beside it, and what erases them."""
+
+    def __init__(self, database: Database, dsn: str, folder: Path) -> None:
+        self.database, self.dsn, self.folder = database, dsn, folder
+        self.blobs = LocalFsBlobStore(folder)
+        self.intake = PostgresIntake(database)
+        self.archive = PostgresArchive(database)
+        self.work = PostgresWorkStore(database)
+        self.records = PostgresStageRecords(database)
+        self.sessions = PostgresLiveSessions(database)
+        self.deletions = PostgresDeletions(database)
+        self.audit = NotedAudit()
+        self.requests = erasure_by(self.deletions, audit=self.audit)
+
+    def stage(self, records: Any = None, blobs: Any = None, wake: Any = None) -> ErasureStage:
+        return ErasureStage(
+            records or PostgresErasureRecords(self.database),
+            blobs or self.blobs,
+            wake or Deaf(),
+            settle_s=0.0,
+        )
+
+    async def fill(self) -> None:
+        await self.blobs.prepare()
+        who = {"participants": [{"track": "main", "name": SECRET}]}
+        for meeting_id in ("m1", "other"):
+            await self.intake.start(
+                NewMeeting(
+                    meeting_id,
+                    "subject:a",
+                    language="en",
+                    context=who,
+                    recipients=(f"{SECRET[:8]}@example.com",),
+                )
+            )
+        for seq in range(CHUNKS):
+            await self.send(seq)
+
+    async def send(self, seq: int, **fields: Any) -> None:
+        new = chunk(seq, AUDIO, speaker_hint=SECRET, **fields)
+        await self.blobs.put(new.blob_key, AUDIO)
+        await self.intake.accept(new)
+
+    async def claim(self, stage: Stage) -> Claim:
+        claim = await self.work.claim(stage, "test", 60.0)
+        assert claim is not None
+        return claim
+
+    async def hear(self) -> Claim:
+        """Let speech to text say the secret; the claim is held still."""
+        claim = await self.claim(Stage.STT)
+        await self.records.commit_progress(claim, progress(SECRET, SECRET))
+        return claim
+
+    async def report(self) -> None:
+        await self.intake.finish("m1", {"main": CHUNKS - 1})
+        await self.work.complete(await self.hear())
+        await self.work.complete(await self.claim(Stage.ENHANCER))
+        analytics = await self.claim(Stage.ANALYTICS)
+        version = (await self.records.record(analytics)).meeting.audio_version
+        await self.records.commit_report(analytics, version, {"summary": SECRET})
+        await self.work.complete(analytics)
+        delivery = await self.claim(Stage.DELIVERY)
+        await self.records.commit_delivery(delivery, 1, "email", "failed", "refused")
+        await self.work.complete(delivery)
+
+    async def delete(self) -> None:
+        await self.requests.delete(OWNER, "m1", asked)
+
+    async def erase(self, stage: ErasureStage | None = None) -> Outcome:
+        claim = await self.claim(Stage.ERASURE)
+        outcome = await (stage or self.stage()).run(claim, lambda: None)
+        await self.work.complete(claim, outcome.again_in_s)
+        return outcome
+
+    async def check_gone(self) -> None:
+        """Nothing of the meeting is left but its id and the proof; the other one is as it was."""
+        needles = [SECRET, SECRET[:8], DIGEST]
+        assert await rows_with(self.dsn, needles) == {
+            SECRET: {"meetings"},
+            SECRET[:8]: {"meetings"},
+            DIGEST: {"deleted_chunks"},
+        }, "and that is the other meeting"
+        async with self.database.connection() as connection:
+            named = await connection.fetch(
+                "SELECT table_name FROM information_schema.columns"
+                " WHERE column_name = 'meeting_id' AND table_schema = 'public'"
+            )
+            left = {}
+            for (table,) in named:
+                of_meeting = f"SELECT count(*) FROM {table} WHERE meeting_id = 'm1'"  # noqa: S608
+                left[table] = await connection.fetchval(of_meeting)
+            kept = await connection.fetchrow("SELECT * FROM meetings WHERE meeting_id = 'm1'")
+        rest = {table: count for table, count in left.items() if count}
+        assert rest == {"meetings": 1, "deletions": 1, "stage_work": 1}
+        assert (kept["context"], kept["recipients"], kept["language"]) == ({}, [], None)
+        assert files_with([self.folder], [AUDIO, b"m1", SECRET.encode()]) == []
+        assert not (self.folder / "meetings" / "m1").exists()
+        assert (await self.archive.meeting("other")).meeting.recipients
+
+    async def listed(self) -> list[Any]:
+        return await self.archive.meetings("subject:a", limit=10, before=None)
+
+    async def proof(self) -> Any:
+        (found,) = await self.deletions.page(limit=10, before_id=None)
+        return found
+
+
+@pytest_asyncio.fixture
+async def vault(database: Database, dsn: str, tmp_path: Path) -> AsyncIterator[Vault]:
+    made = Vault(database, dsn, tmp_path / "audio")
+    await made.fill()
+    yield made
+    await made.blobs.aclose()
+
+
+async def ingesting(vault: Vault) -> None:
+    await vault.blobs.put("meetings/m1/main/0000000009-behind.bin", AUDIO)
+    temporary = vault.folder / f"meetings/m1/main/{TEMPORARY_PREFIX}half"
+    temporary.write_bytes(AUDIO[:7])
+
+
+async def captioned(vault: Vault) -> None:
+    await vault.sessions.open(
+        NewLiveSession("m1", "subject:a", "live", "s1", "pcm", 16_000, 1, language="en")
+    )
+    await vault.intake.accept(
+        chunk(0, AUDIO, track="live", live=True, frames=(0, 9), session_id="s1")
+    )
+    claim = await vault.claim(Stage.LIVE)
+    records = PostgresLiveRecords(vault.database)
+    opened = await records.open(claim)
+    said = progress(SECRET).segments
+    await records.commit(claim, opened.growing, LiveCommit(said, True, {"said": SECRET}, 1.0))
+
+
+async def heard(vault: Vault) -> None:
+    await vault.hear()
+
+
+async def reported(vault: Vault) -> None:
+    await vault.report()
+
+
+async def failed(vault: Vault) -> None:
+    claim = await vault.hear()
+    assert await vault.records.fail_next_chunk(claim, "undecodable") is not None
+    again = await vault.claim(Stage.STT)
+    await vault.work.give_up(again, f"internal: {SECRET}")
+
+
+@pytest.mark.parametrize("state", [ingesting, captioned, heard, reported, failed])
+async def test_nothing_is_left_in_whatever_state_it_was(
+    vault: Vault, state: Callable[[Vault], Any]
+) -> None:
+    await state(vault)
+    await vault.delete()
+    assert (await vault.erase()).again_in_s is None
+    await vault.check_gone()
+    proof = await vault.proof()
+    assert proof.cause is Cause.REQUEST
+    assert (proof.meeting_id, proof.requested_by) == ("m1", "a")
+    assert proof.finished_at is not None
+    assert proof.counts["files"] == proof.counts["chunks"] == CHUNKS + (state is captioned)
+    assert proof.counts["bytes"] == len(AUDIO) * proof.counts["files"]
+    digests = await vault.deletions.digests(proof.id, limit=10, after=None)
+    assert [digest for _, digest in digests] == [DIGEST] * proof.counts["files"]
+    assert await vault.work.claim(Stage.ERASURE, "test", 60.0) is None
+
+
+async def test_channels_heard_apart_are_one_file_in_the_proof(vault: Vault) -> None:
+    await vault.send(0, track="pair", channels=2, channel_tracks=("left", "right"))
+    await vault.delete()
+    await vault.erase()
+    counts = (await vault.proof()).counts
+    assert (counts["files"], counts["chunks"]) == (CHUNKS + 1, CHUNKS + 2)
+
+
+async def test_the_owner_finds_it_gone_and_everybody_else_as_taken_as_before(vault: Vault) -> None:
+    await vault.report()
+    await vault.delete()
+    for erased in (False, True):
+        with pytest.raises(NotFound):
+            await vault.archive.meeting("m1")
+        assert [m.meeting.meeting_id for m in await vault.listed()] == ["other"]
+        assert set(await vault.archive.standings(["m1", "other"])) == {"other"}
+        with pytest.raises(NotFound):
+            await vault.intake.finish("m1", {})
+        for call in (
+            lambda: vault.intake.admit(chunk(7)),
+            lambda: vault.intake.admit_meeting(chunk(7)),
+            lambda: vault.intake.accept(chunk(7)),
+            lambda: vault.intake.start(NewMeeting("m1", "subject:a")),
+            lambda: vault.sessions.open(
+                NewLiveSession("m1", "subject:a", "t", "s", "pcm", 16_000, 1)
+            ),
+        ):
+            with pytest.raises(MeetingGone):
+                await call()
+        for call in (
+            lambda: vault.intake.accept(chunk(7, owner="subject:b")),
+            lambda: vault.intake.start(NewMeeting("m1", "subject:b")),
+        ):
+            with pytest.raises(MeetingTaken):
+                await call()
+        with pytest.raises(NotFound):
+            await vault.sessions.resume("m1", "subject:a", "main", "s")
+        with pytest.raises(NotFound):
+            await vault.requests.delete(STRANGER, "m1", asked)
+        if not erased:
+            await vault.erase()
+    await vault.check_gone()
+
+
+async def test_a_late_result_of_any_stage_changes_nothing(vault: Vault) -> None:
+    await vault.report()
+    await vault.send(CHUNKS)
+    await captioned(vault)
+    stt = await vault.claim(Stage.STT)
+    retention = await vault.claim(Stage.RETENTION)
+    async with vault.database.connection() as connection:
+        await connection.execute(
+            "UPDATE stage_work SET due_at = now(), lease_until = NULL WHERE stage <> 'stt'"
+            " AND stage <> 'retention'"
+        )
+    live = await vault.claim(Stage.LIVE)
+    enhancer = await vault.claim(Stage.ENHANCER)
+    analytics = await vault.claim(Stage.ANALYTICS)
+    delivery = await vault.claim(Stage.DELIVERY)
+    opened = await PostgresLiveRecords(vault.database).open(live)
+    await vault.delete()
+    records, captions = vault.records, PostgresLiveRecords(vault.database)
+    forgetting = PostgresErasureRecords(vault.database)
+    late = [
+        lambda: records.commit_progress(stt, progress(SECRET)),
+        lambda: records.fail_next_chunk(stt, "late"),
+        lambda: captions.news(live, 0, 10),
+        lambda: captions.commit(live, opened.growing, LiveCommit((), False, {"s": SECRET}, 1.0)),
+        lambda: records.commit_enhanced(enhancer, [EnhancedText("seg_000001", 1, SECRET, ())]),
+        lambda: records.commit_report(analytics, 9, {"summary": SECRET}),
+        lambda: records.commit_delivery(delivery, 1, "email", "sent", SECRET),
+        lambda: records.report(delivery),
+        lambda: forgetting.expired_text(retention, 1),
+        *(
+            lambda claim=claim, call=call: call(claim)
+            for claim in (stt, live, enhancer, analytics, delivery, retention)
+            for call in (
+                vault.work.complete,
+                vault.work.hand_back,
+                lambda each: vault.work.retry_later(each, 1.0, SECRET),
+                lambda each: vault.work.give_up(each, SECRET),
+                lambda each: vault.work.renew(each, 60.0),
+            )
+        ),
+    ]
+    for again in (False, True):
+        for write in late:
+            with pytest.raises(LeaseLost):
+                await write()
+        assert await vault.work.close_quiet(0.0) == 0
+        if not again:
+            await vault.erase()
+    await vault.check_gone()
+
+
+async def test_bytes_that_were_under_way_when_it_was_deleted_go_as_well(vault: Vault) -> None:
+    """The gate of a chunk was open, the meeting is erased, and then its file comes."""
+    store = Slow(vault.blobs)
+    ingest = Ingest(vault.intake, vault.archive, store, Deaf(), clock=lambda: datetime.now(UTC))
+    audio = AudioForm(codec="pcm", sample_rate=16_000, channels=1)
+    sending = asyncio.create_task(ingest.chunk(OWNER, Upload("m1", 9, "main", audio), AUDIO))
+    recording = asyncio.create_task(
+        ingest.recording(OWNER, Upload("m1", 10, "main", audio), store.pieces(), max_bytes=100)
+    )
+    await store.reached(2)
+    await vault.delete()
+    await vault.erase()
+    store.gate.set()
+    for task in (sending, recording):
+        with pytest.raises((MeetingGone, StorageError)):
+            await task
+    await vault.check_gone()
+
+
+async def test_asking_at_the_same_time_and_again_gives_one_deletion(vault: Vault) -> None:
+    several = (vault.requests.delete(OWNER, "m1", asked) for _ in range(8))
+    found = await asyncio.gather(*several)
+    assert len({each.id for each in found}) == 1
+    await vault.erase()
+    again = await vault.requests.delete(OWNER, "m1", asked)
+    assert (again.id, again.finished_at is None) == (found[0].id, False)
+    assert len(vault.audit.recorded) == 9
+    assert (await vault.proof()).id == again.id
+
+
+async def test_without_its_trace_nothing_is_deleted(vault: Vault) -> None:
+    vault.audit.fault = DatabaseError()
+    with pytest.raises(DatabaseError):
+        await vault.delete()
+    assert (await vault.archive.meeting("m1")).meeting.recipients
+    assert await vault.work.claim(Stage.ERASURE, "test", 60.0) is None
+
+
+async def test_an_absent_meeting_is_not_deleted_and_leaves_no_trace(vault: Vault) -> None:
+    with pytest.raises(NotFound):
+        await vault.requests.delete(OWNER, "nowhere", asked)
+    assert vault.audit.recorded == []
+
+
+class Slow:
+    """A store whose chunks and recordings wait at a gate, let in but not there yet."""
+
+    def __init__(self, store: LocalFsBlobStore) -> None:
+        self._store = store
+        self._waiting = asyncio.Semaphore(0)
+        self.gate = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def reached(self, count: int) -> None:
+        """Wait until so many stand at the gate."""
+        async with asyncio.timeout(10):
+            for _ in range(count):
+                await self._waiting.acquire()
+
+    async def put(self, key: str, body: bytes) -> None:
+        self._waiting.release()
+        await self.gate.wait()
+        await self._store.put(key, body)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        yield AUDIO[:4]
+        self._waiting.release()
+        await self.gate.wait()
+        yield AUDIO[4:]
+
+
+class Dying:
+    """Hands calls on, and dies before or after one of them."""
+
+    def __init__(self, target: Any, fate: Fate) -> None:
+        self._target, self._fate = target, fate
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._target, name)
+
+        async def handed_on(*args: Any, **options: Any) -> Any:
+            self._fate.step()
+            answer = await call(*args, **options)
+            self._fate.step()
+            return answer
+
+        return handed_on
+
+
+class Fate:
+    """Counts steps and ends the process at one of them."""
+
+    def __init__(self, last_step: int) -> None:
+        self._left = last_step
+
+    def step(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise ConnectionError("killed")
+
+
+async def test_killed_at_any_step_it_goes_on_and_counts_nothing_twice(vault: Vault) -> None:
+    await ingesting(vault)
+    await vault.report()
+    await vault.delete()
+    steps = 0
+    while True:
+        steps += 1
+        fate = Fate(steps)
+        stage = vault.stage(
+            *(
+                Dying(each, fate)
+                for each in (PostgresErasureRecords(vault.database), vault.blobs, Deaf())
+            )
+        )
+        claim = await vault.work.claim(Stage.ERASURE, "test", 0.0)
+        if claim is None:
+            break
+        try:
+            outcome = await stage.run(claim, lambda: None)
+        except ConnectionError:
+            continue
+        await vault.work.complete(claim, outcome.again_in_s)
+    assert steps > 15, "each call of every store was one"
+    await vault.check_gone()
+    counts = (await vault.proof()).counts
+    assert {name: counts[name] for name in ("files", "chunks", "bytes", "segments", "reports")} == {
+        "files": CHUNKS,
+        "chunks": CHUNKS,
+        "bytes": CHUNKS * len(AUDIO),
+        "segments": 2,
+        "reports": 1,
+    }
+
+
+async def test_more_than_a_batch_of_everything_goes(vault: Vault) -> None:
+    async with vault.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO chunks (meeting_id, track, seq, upload_track, sha256, size_bytes, codec,"
+            " sample_rate, channels, idempotency_key) SELECT 'm1', 'main', n, 'main', $1, 1, 'pcm',"
+            " 16000, 1, n::text FROM generate_series(100, 750) AS n",
+            DIGEST,
+        )
+        await connection.execute(
+            "INSERT INTO events (meeting_id, event, kind, segment_id, track)"
+            " SELECT 'm1', n, 'retract', 's', 'main' FROM generate_series(1, 1200) AS n"
+        )
+    await vault.delete()
+    await vault.erase()
+    counts = (await vault.proof()).counts
+    assert (counts["chunks"], counts["files"]) == (CHUNKS + 651, CHUNKS), "their audio was not here"
+    assert counts["events"] == 1200
+    proof = (await vault.proof()).id
+    digests = await vault.deletions.digests(proof, limit=1000, after=None)
+    assert len(digests) == CHUNKS + 651
+    tail = await vault.deletions.digests(proof, limit=1000, after=digests[-3][0])
+    assert tail == digests[-2:]
+
+
+class Away:
+    """A queue whose server is away."""
+
+    async def forget(self, meeting_id: str) -> int:
+        raise QueueError(meeting_id)
+
+
+class Full:
+    """A store that deletes nothing."""
+
+    async def delete(self, keys: list[str]) -> int:
+        raise StorageError(str(keys))
+
+
+async def test_what_holds_ids_alone_may_be_away_and_holds_up_nothing_but_the_end(
+    vault: Vault,
+) -> None:
+    await vault.delete()
+    assert (await vault.erase(vault.stage(wake=Away()))).again_in_s
+    await vault.check_gone()
+    assert (await vault.proof()).finished_at is None
+
+
+async def test_no_row_is_forgotten_before_its_file_is_gone(vault: Vault) -> None:
+    await vault.delete()
+    claim = await vault.claim(Stage.ERASURE)
+    with pytest.raises(StorageError):
+        await vault.stage(blobs=Full()).run(claim, lambda: None)
+    async with vault.database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM chunks") == CHUNKS
+
+
+async def test_a_deletion_that_drags_on_shows_in_its_age(vault: Vault) -> None:
+    assert await vault.deletions.oldest_unfinished_s() == 0
+    await vault.delete()
+    async with vault.database.connection() as connection:
+        await connection.execute("UPDATE deletions SET requested_at = now() - interval '1 hour'")
+    assert 3600 <= await vault.deletions.oldest_unfinished_s() < 3700
+    await vault.erase()
+    assert await vault.deletions.oldest_unfinished_s() == 0
+
+
+async def test_it_is_never_given_up_on(vault: Vault) -> None:
+    await vault.delete()
+    claim = await vault.claim(Stage.ERASURE)
+    assert await vault.stage().give_up(claim, "internal: KeyError")
+    async with vault.database.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT failed, attempts, due_at > now() AS later, lease_until FROM stage_work"
+            " WHERE stage = 'erasure'"
+        )
+        assert tuple(row) == (False, 0, True, None)
+        await connection.execute("UPDATE stage_work SET due_at = now() WHERE stage = 'erasure'")
+    await vault.erase()
+    await vault.check_gone()
+
+
+async def test_it_waits_for_stragglers_before_it_says_that_nothing_is_left(vault: Vault) -> None:
+    stage = ErasureStage(
+        PostgresErasureRecords(vault.database), vault.blobs, Deaf(), settle_s=3600.0
+    )
+    await vault.delete()
+    outcome = await vault.erase(stage)
+    assert outcome.again_in_s is not None
+    assert 3500 < outcome.again_in_s <= 3600
+    await vault.check_gone()
+    await vault.blobs.put("meetings/m1/main/0000000009-late.bin", AUDIO)
+    async with vault.database.connection() as connection:
+        await connection.execute("UPDATE stage_work SET due_at = now() WHERE stage = 'erasure'")
+    assert (await vault.erase()).again_in_s is None
+    await vault.check_gone()
+    assert (await vault.proof()).counts["stray_files"] == 1
+
+
+async def test_words_of_a_meeting_that_is_not_deleted_cannot_be_erased(vault: Vault) -> None:
+    await vault.delete()
+    claim = await vault.claim(Stage.ERASURE)
+    async with vault.database.connection() as connection:
+        await connection.execute("UPDATE meetings SET deleted_at = NULL")
+    with pytest.raises(LeaseLost):
+        await vault.stage().run(claim, lambda: None)
