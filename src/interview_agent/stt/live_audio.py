@@ -63,7 +63,7 @@ class LiveAudio:
         self._border = StreamBorder()
         self._stream: AudioStream | None = None
         self._first: AudioPart | None = None
-        self._stream_bytes = 0
+        self._stream_at = self._stream_bytes = 0
         self._entry = place
         self._marks: deque[_Mark] = deque()
 
@@ -78,9 +78,7 @@ class LiveAudio:
                     self.samples += samples.size
                     yield samples
         except BadAudio as error:
-            await self._drop()
-            if reason_of(error) in CRASHES and not self._forgiving:
-                raise SttError(details={"reason": reason_of(error)}) from error
+            await self._break(error)
         self.last_seq = part.seq
 
     async def _play(self, part: AudioPart) -> AsyncGenerator[Samples]:
@@ -105,7 +103,7 @@ class LiveAudio:
 
     async def _begin(self, part: AudioPart, head: bytes) -> None:
         self._border.pass_into(part, head)
-        self._first, self._stream_bytes = part, 0
+        self._first, self._stream_at, self._stream_bytes = part, self.samples, 0
         self._stream = await self._decoder.open(
             codec="auto" if self._border.is_container else "pcm",
             sample_rate=part.sample_rate,
@@ -114,10 +112,19 @@ class LiveAudio:
         )
 
     async def _finish(self) -> AsyncGenerator[Samples]:
-        if self._stream is not None:
-            async for samples in self._stream.finish():
-                yield samples
+        try:
+            if self._stream is not None:
+                async for samples in self._stream.finish():
+                    yield samples
+        except BadAudio as error:
+            await self._break(error)
         await self._drop()
+
+    async def _break(self, error: BadAudio) -> None:
+        """Give the stream up. Raises `SttError` when the decoder may have been at fault."""
+        await self._drop()
+        if reason_of(error) in CRASHES and not self._forgiving:
+            raise SttError(details={"reason": reason_of(error)}) from error
 
     async def _drop(self) -> None:
         stream, self._stream, self._first = self._stream, None, None
@@ -127,9 +134,13 @@ class LiveAudio:
     def _mark(self, part: AudioPart, *, begins: bool) -> None:
         # Raw samples can be entered at every chunk that begins with a whole one, a container only
         # at its beginning.
-        sample_bytes = _PCM_SAMPLE_BYTES * part.channels
-        whole = not self._border.is_container and self._stream_bytes % sample_bytes == 0
-        self._marks.append(_Mark(part.seq, self.samples, is_entry=begins or whole))
+        sample, is_entry = self.samples, begins
+        if not self._border.is_container:
+            # What came out so far says less: a resampler holds something back.
+            before, rest = divmod(self._stream_bytes, _PCM_SAMPLE_BYTES * part.channels)
+            sample = self._stream_at + before * SAMPLE_RATE // part.sample_rate
+            is_entry = rest == 0
+        self._marks.append(_Mark(part.seq, sample, is_entry))
 
     def place_before(self, sample: int) -> Place:
         """Return the last place from which everything from `sample` on can be heard again."""
