@@ -38,7 +38,8 @@ class CaptionPolicy:
     without it, and speech after more than `join_s` has nothing to do with what came before.
     `lead_s` and `trail_s` of sound around the voice are heard with it. A window never grows beyond
     `max_window_s`. `context_words` words that stand remain in it. A word stands at first sight
-    `settled_s` behind the end, if the recogniser gives it `settled_probability`.
+    `settled_s` behind the end, if the recogniser gives it `settled_probability`, and twice as far
+    behind in any case.
     """
 
     period_s: float = 1.5
@@ -314,8 +315,9 @@ class Captioner:
     def _settled(self, words: Sequence[HeardWord], end: int, probability: float) -> int:
         settled = 0
         for word in words[:-1]:
-            late = word.end_s > end / SAMPLE_RATE - self._policy.settled_s
-            if late or word.probability < probability:
+            behind_s = end / SAMPLE_RATE - word.end_s
+            doubtful = word.probability < probability and behind_s < 2 * self._policy.settled_s
+            if behind_s < self._policy.settled_s or doubtful:
                 break
             settled += 1
         return settled
