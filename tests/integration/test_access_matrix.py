@@ -133,13 +133,18 @@ HTTP_RULES = [rule for rule in access_rules() if rule.method != "WS"]
 SOCKET_RULES = [rule for rule in access_rules() if rule.method == "WS" and rule.event is None]
 
 
+def filled(template: str, meeting: str = "m1") -> str:
+    """Return a path of this template."""
+    return template.format(meeting_id=meeting, name="swagger-ui.css", deletion_id=1)
+
+
 async def answered(server: AccessServer, principal: str, rule: AccessRule, meeting: str) -> int:
     headers = PRINCIPALS[principal]
     if rule.method == "WS":
         status, _, _ = await server.dial.refusal(path=rule.path, headers=headers)
         return int(status)
     wanted = REQUESTS.get((rule.method, rule.path), {})
-    path = rule.path.replace("{meeting_id}", meeting).replace("{name}", "swagger-ui.css")
+    path = filled(rule.path, meeting)
     headers = headers | wanted.get("headers", {})
     async with server.http.request(rule.method, path, **{**wanted, "headers": headers}) as answer:
         return answer.status
@@ -223,7 +228,7 @@ async def test_every_other_method_is_405_with_what_is_allowed(
         # "start" fits the template of a meeting as well.
         allowed["/v1/meetings/start"] |= allowed["/v1/meetings/{meeting_id}"]
         for template, methods in allowed.items():
-            path = template.replace("{meeting_id}", "m1").replace("{name}", "swagger-ui.css")
+            path = filled(template)
             for method in set(OTHER_METHODS) - methods:
                 async with server.http.request(method, path, headers=key("machine")) as answer:
                     assert answer.status == 405, (method, path)
@@ -237,7 +242,7 @@ async def test_head_is_judged_as_get_is(database: Database, tmp_path: Path) -> N
         for rule in HTTP_RULES:
             if rule.method != "GET":
                 continue
-            path = rule.path.replace("{meeting_id}", "m1").replace("{name}", "swagger-ui.css")
+            path = filled(rule.path)
             for name in ("user-of-a", "user-of-b", "service-read", "service-write", "expired"):
                 statuses = []
                 for method in ("GET", "HEAD"):

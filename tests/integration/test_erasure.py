@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from erasure_vault import (
+    AUDIO,
+    CHUNKS,
+    DIGEST,
+    OWNER,
+    SECRET,
+    STRANGER,
+    Vault,
+    asked,
+    captioned,
+    failed,
+    heard,
+    ingesting,
+    reported,
+)
 from test_intake import chunk
 from test_work import progress
 
-from audit_twin import NotedAudit
-from erasure_stand import Deaf, erasure_by
-from interview_agent.adapters.local_fs import TEMPORARY_PREFIX, LocalFsBlobStore
+from erasure_stand import Deaf
 from interview_agent.adapters.postgres import (
     Database,
-    PostgresArchive,
-    PostgresDeletions,
     PostgresErasureRecords,
-    PostgresIntake,
     PostgresLiveRecords,
-    PostgresLiveSessions,
-    PostgresStageRecords,
-    PostgresWorkStore,
 )
 from interview_agent.domain.errors import (
     DatabaseError,
@@ -35,144 +41,21 @@ from interview_agent.domain.errors import (
     QueueError,
     StorageError,
 )
-from interview_agent.domain.identity import Identity, Kind
 from interview_agent.domain.route import Stage
 from interview_agent.domain.upload import AudioForm, Upload
 from interview_agent.pipeline.erasure import ErasureStage
 from interview_agent.pipeline.ingest import Ingest
-from interview_agent.ports.audit import AuditEvent
 from interview_agent.ports.erasure import Cause
 from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.live_records import LiveCommit
 from interview_agent.ports.live_sessions import NewLiveSession
 from interview_agent.ports.stage_records import EnhancedText
-from traces import files_with, rows_with
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from interview_agent.ports.work import Claim, Outcome
-
-OWNER = Identity("a", "user_api_key", Kind.USER)
-STRANGER = Identity("b", "user_api_key", Kind.USER)
-SECRET = "the blue heron nests in cell nine"
-AUDIO = b"a planted sound"
-DIGEST = hashlib.sha256(AUDIO).hexdigest()
-CHUNKS = 3
-
-
-def asked() -> AuditEvent:
-    return AuditEvent("allow", "/v1/meetings/m1", "DELETE", "a", "user_api_key", "asked", 202)
-
-
-class Vault:
-    """A meeting full of secrets, one of somebody else beside it, and what erases them."""
-
-    def __init__(self, database: Database, dsn: str, folder: Path) -> None:
-        self.database, self.dsn, self.folder = database, dsn, folder
-        self.blobs = LocalFsBlobStore(folder)
-        self.intake = PostgresIntake(database)
-        self.archive = PostgresArchive(database)
-        self.work = PostgresWorkStore(database)
-        self.records = PostgresStageRecords(database)
-        self.sessions = PostgresLiveSessions(database)
-        self.deletions = PostgresDeletions(database)
-        self.audit = NotedAudit()
-        self.requests = erasure_by(self.deletions, audit=self.audit)
-
-    def stage(self, records: Any = None, blobs: Any = None, wake: Any = None) -> ErasureStage:
-        return ErasureStage(
-            records or PostgresErasureRecords(self.database),
-            blobs or self.blobs,
-            wake or Deaf(),
-            settle_s=0.0,
-        )
-
-    async def fill(self) -> None:
-        await self.blobs.prepare()
-        who = {"participants": [{"track": "main", "name": SECRET}]}
-        for meeting_id in ("m1", "other"):
-            await self.intake.start(
-                NewMeeting(
-                    meeting_id,
-                    "subject:a",
-                    language="en",
-                    context=who,
-                    recipients=(f"{SECRET[:8]}@example.com",),
-                )
-            )
-        for seq in range(CHUNKS):
-            await self.send(seq)
-
-    async def send(self, seq: int, **fields: Any) -> None:
-        new = chunk(seq, AUDIO, speaker_hint=SECRET, **fields)
-        await self.blobs.put(new.blob_key, AUDIO)
-        await self.intake.accept(new)
-
-    async def claim(self, stage: Stage) -> Claim:
-        claim = await self.work.claim(stage, "test", 60.0)
-        assert claim is not None
-        return claim
-
-    async def hear(self) -> Claim:
-        """Let speech to text say the secret; the claim is held still."""
-        claim = await self.claim(Stage.STT)
-        await self.records.commit_progress(claim, progress(SECRET, SECRET))
-        return claim
-
-    async def report(self) -> None:
-        await self.intake.finish("m1", {"main": CHUNKS - 1})
-        await self.work.complete(await self.hear())
-        await self.work.complete(await self.claim(Stage.ENHANCER))
-        analytics = await self.claim(Stage.ANALYTICS)
-        version = (await self.records.record(analytics)).meeting.audio_version
-        await self.records.commit_report(analytics, version, {"summary": SECRET})
-        await self.work.complete(analytics)
-        delivery = await self.claim(Stage.DELIVERY)
-        await self.records.commit_delivery(delivery, 1, "email", "failed", "refused")
-        await self.work.complete(delivery)
-
-    async def delete(self) -> None:
-        await self.requests.delete(OWNER, "m1", asked)
-
-    async def erase(self, stage: ErasureStage | None = None) -> Outcome:
-        claim = await self.claim(Stage.ERASURE)
-        outcome = await (stage or self.stage()).run(claim, lambda: None)
-        await self.work.complete(claim, outcome.again_in_s)
-        return outcome
-
-    async def check_gone(self) -> None:
-        """Nothing of the meeting is left but its id and the proof; the other one is as it was."""
-        needles = [SECRET, SECRET[:8], DIGEST]
-        assert await rows_with(self.dsn, needles) == {
-            SECRET: {"meetings"},
-            SECRET[:8]: {"meetings"},
-            DIGEST: {"deleted_chunks"},
-        }, "and that is the other meeting"
-        async with self.database.connection() as connection:
-            named = await connection.fetch(
-                "SELECT table_name FROM information_schema.columns"
-                " WHERE column_name = 'meeting_id' AND table_schema = 'public'"
-            )
-            left = {}
-            for (table,) in named:
-                of_meeting = f"SELECT count(*) FROM {table} WHERE meeting_id = 'm1'"  # noqa: S608
-                left[table] = await connection.fetchval(of_meeting)
-            kept = await connection.fetchrow("SELECT * FROM meetings WHERE meeting_id = 'm1'")
-        rest = {table: count for table, count in left.items() if count}
-        assert rest == {"meetings": 1, "deletions": 1, "stage_work": 1}
-        assert (kept["context"], kept["recipients"], kept["language"]) == ({}, [], None)
-        assert files_with([self.folder], [AUDIO, b"m1", SECRET.encode()]) == []
-        assert not (self.folder / "meetings" / "m1").exists()
-        assert (await self.archive.meeting("other")).meeting.recipients
-
-    async def listed(self) -> list[Any]:
-        return await self.archive.meetings("subject:a", limit=10, before=None)
-
-    async def proof(self) -> Any:
-        (found,) = await self.deletions.page(limit=10, before_id=None)
-        return found
+    from interview_agent.adapters.local_fs import LocalFsBlobStore
 
 
 @pytest_asyncio.fixture
@@ -181,41 +64,6 @@ async def vault(database: Database, dsn: str, tmp_path: Path) -> AsyncIterator[V
     await made.fill()
     yield made
     await made.blobs.aclose()
-
-
-async def ingesting(vault: Vault) -> None:
-    await vault.blobs.put("meetings/m1/main/0000000009-behind.bin", AUDIO)
-    temporary = vault.folder / f"meetings/m1/main/{TEMPORARY_PREFIX}half"
-    temporary.write_bytes(AUDIO[:7])
-
-
-async def captioned(vault: Vault) -> None:
-    await vault.sessions.open(
-        NewLiveSession("m1", "subject:a", "live", "s1", "pcm", 16_000, 1, language="en")
-    )
-    await vault.intake.accept(
-        chunk(0, AUDIO, track="live", live=True, frames=(0, 9), session_id="s1")
-    )
-    claim = await vault.claim(Stage.LIVE)
-    records = PostgresLiveRecords(vault.database)
-    opened = await records.open(claim)
-    said = progress(SECRET).segments
-    await records.commit(claim, opened.growing, LiveCommit(said, True, {"said": SECRET}, 1.0))
-
-
-async def heard(vault: Vault) -> None:
-    await vault.hear()
-
-
-async def reported(vault: Vault) -> None:
-    await vault.report()
-
-
-async def failed(vault: Vault) -> None:
-    claim = await vault.hear()
-    assert await vault.records.fail_next_chunk(claim, "undecodable") is not None
-    again = await vault.claim(Stage.STT)
-    await vault.work.give_up(again, f"internal: {SECRET}")
 
 
 @pytest.mark.parametrize("state", [ingesting, captioned, heard, reported, failed])
