@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -155,7 +156,7 @@ class LiveBench:
                     channels=1,
                     idempotency_key=str(seq),
                     seq=seq,
-                    sha256=f"{seq:064x}",
+                    sha256=hashlib.sha256(body).hexdigest(),
                     size_bytes=len(body),
                     blob_key=key,
                     live=True,

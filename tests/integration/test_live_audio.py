@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,10 @@ class Track:
         for chunk in chunks:
             seq = len(self.parts)
             await self.blobs.put(str(seq), chunk)
-            self.parts.append(AudioPart(seq, str(seq), len(chunk), codec, rate, channels, None))
+            digest = hashlib.sha256(chunk).hexdigest()
+            self.parts.append(
+                AudioPart(seq, str(seq), len(chunk), digest, codec, rate, channels, None)
+            )
 
     def audio(self, place: Place | None = None) -> LiveAudio:
         return LiveAudio(self.blobs, self.decoder, place or Place())  # type: ignore[arg-type]  # only `open` is used
