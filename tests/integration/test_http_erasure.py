@@ -15,6 +15,7 @@ from interview_agent.adapters.postgres import (
     PostgresErasureRecords,
     PostgresWorkStore,
 )
+from interview_agent.domain.errors import DatabaseError
 from interview_agent.domain.route import Stage
 from interview_agent.pipeline.erasure import ErasureStage
 from interview_agent.pipeline.live_ingest import LiveLimits
@@ -114,6 +115,25 @@ async def test_a_foreign_meeting_cannot_be_told_from_an_absent_one(dial: Dialler
     assert (await ask(dial, "DELETE", M1, "machine"))[0] == 202, "a service may"
     assert await ask(dial, "DELETE", M1, "bob") == foreign
     assert (await ask(dial, "DELETE", "/v1/meetings/.x"))[0] == 422
+
+
+async def test_a_deletion_leaves_one_event_before_it_is_done_and_a_foreign_one_a_refusal(
+    dial: Dialler, server: SocketServer
+) -> None:
+    await ask(dial, "POST", f"{M1}/chunks", json=chunk("m1"))
+    server.audit.taken()
+    assert (await ask(dial, "DELETE", M1, "bob"))[0] == 404
+    assert [event.reason for event in server.audit.denied] == ["meeting_of_another"]
+    server.audit.taken()
+    server.audit.fault = DatabaseError()
+    assert (await ask(dial, "DELETE", M1))[0] == 503
+    assert (await ask(dial, "GET", M1))[0] == 200
+    server.audit.fault = None
+    assert (await ask(dial, "DELETE", M1))[0] == 202
+    (event,) = server.audit.recorded
+    assert (event.outcome, event.method, event.meeting_id) == ("allow", "DELETE", "m1")
+    assert event.reason == "auth_ok:meeting_delete"
+    assert server.audit.taken() == ([], [])
 
 
 async def test_services_read_the_proof_page_by_page(

@@ -13,16 +13,18 @@ from test_intake import chunk
 from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
+    PostgresErasureRecords,
     PostgresIntake,
     PostgresLiveRecords,
     PostgresStageRecords,
     PostgresWorkStore,
     schedule,
 )
-from interview_agent.adapters.postgres.erasure_records import PostgresErasureRecords
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.domain.route import Stage
 from interview_agent.domain.transcript import DraftSegment, Word
+from interview_agent.pipeline.erasure.batches import forget_rows
+from interview_agent.ports.erasure import TEXT
 from interview_agent.ports.live_records import GrowingSegment, LiveCommit
 from interview_agent.ports.transcriber import TrackProgress
 
@@ -310,10 +312,13 @@ async def test_retention_forgets_where_captions_stood(bench: Bench) -> None:
     await bench.rows("UPDATE meetings SET last_audio_at = now() - interval '100 days'")
     async with bench.database.transaction() as connection:
         await schedule.want(connection, Stage.RETENTION, [("m1", "", None)])
-    erasure = PostgresErasureRecords(bench.database)
-    assert await erasure.expired_text(await bench.claim(Stage.RETENTION), 90) is not None
+    claim, records = await bench.claim(Stage.RETENTION), PostgresErasureRecords(bench.database)
+    deletion = await records.expired_text(claim, 90)
+    assert deletion is not None
+    await forget_rows(records, claim, deletion, TEXT, lambda: None)
     (row,) = await bench.rows("SELECT live_checkpoint FROM tracks")
     assert row["live_checkpoint"] is None
+    assert await bench.segments() == []
 
 
 async def test_a_worker_reports_its_capacity_under_its_name(bench: Bench) -> None:
