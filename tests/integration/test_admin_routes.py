@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from jsonschema import Draft202012Validator
-from test_intake import chunk
 from test_admin_operations import Room
+from test_intake import chunk
 
 from admin_stand_ins import Hints, Issues, admin_parts, audit_trail
 from erasure_stand import erasure_by
