@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest_asyncio
 
+from captions.words import edits
 from interview_agent.adapters.decoder.child_decoder import ChildDecoder
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.stt.track_transcriber import TrackTranscriber
 from made_speech import Written, part_of, write_down
-from real_speech import Track, edits, heard_words, plain_words, recording, silence
+from real_speech import Track, heard_words, plain_words, recording, silence
 
 if TYPE_CHECKING:
     from interview_agent.adapters.whisper.model import WhisperSpeechModel
