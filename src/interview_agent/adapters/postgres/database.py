@@ -85,6 +85,11 @@ class Database:
             self._pool.terminate()
 
 
+def rows_of(status: str) -> int:
+    """Return how many rows a statement changed, from the status that the driver gives."""
+    return int(status.rpartition(" ")[2])
+
+
 async def open_database(dsn: str, *, size: int, name: str, connect_timeout_s: float) -> Database:
     """Connect to the server and return the pool.
 
