@@ -26,6 +26,7 @@ _T = TypeVar("_T")
 
 TEMPORARY_PREFIX = ".tmp-"
 MARKER = ".storage-id"
+_THREADS = 8
 _FOLDERS_REMEMBERED = 10_000
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
@@ -79,11 +80,11 @@ class LocalFsBlobStore:
     first.
     """
 
-    def __init__(self, base_dir: Path, *, threads: int = 8) -> None:
+    def __init__(self, base_dir: Path) -> None:
         self._base_dir = base_dir
         self._identity = ""
         self._synced: dict[Path, None] = {}
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="blobs")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
 
     async def _run(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         loop = asyncio.get_running_loop()
