@@ -42,17 +42,21 @@ class Bench:
     def __init__(self, limits: TrailLimits = QUICK, **options: Any) -> None:
         self.store = MemoryAuditStore()
         self.now = NOON
-        self.lost = 0
+        self.lost = self.failures = 0
         self.trail = AuditTrail(
             self.store,
             clock=lambda: self.now,
             on_row_lost=self._lose,
+            on_failure=self._fail,
             limits=limits,
             **options,
         )
 
     def _lose(self) -> None:
         self.lost += 1
+
+    def _fail(self) -> None:
+        self.failures += 1
 
     @property
     def events(self) -> list[AuditEvent]:

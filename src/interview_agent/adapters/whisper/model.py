@@ -120,6 +120,11 @@ class WhisperSpeechModel(SpeechModel):
         """Threads that hear."""
         return self._threads.threads
 
+    @property
+    def busy_s(self) -> float:
+        """Seconds that the threads have spent on recordings so far, all together."""
+        return self._threads.recording_busy_s
+
     async def voice(
         self, samples: Samples, state: VoiceState | None
     ) -> tuple[Probabilities, VoiceState]:
