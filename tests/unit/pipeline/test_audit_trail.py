@@ -149,6 +149,7 @@ async def test_while_the_database_is_away_rows_wait_and_then_come_in_order() -> 
         bench.trail.tally(ALLOWED)
         await asyncio.sleep(0.05)
         assert bench.events == []
+        assert bench.failures > 0
         bench.store.fault = None
         await until(lambda: len(bench.events) == 21)
     assert [event.reason for event in bench.events][:20] == [str(n) for n in range(20)]
@@ -174,6 +175,7 @@ async def test_an_action_that_cannot_be_recorded_raises_and_is_noted_as_refused(
         await bench.trail.record(ALLOWED)
     assert lines(logged, "security_audit_allow") == []
     [line] = lines(logged, "security_audit_deny")
+    assert bench.failures == 1
     assert (line["status_code"], line["error_code"]) == (503, "db_error")
     bench.store.fault = None
     await bench.trail.flush()
