@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,7 +27,7 @@ from interview_agent.metrics import (
 )
 from interview_agent.pipeline.live import LiveOutlets, LiveStage
 from interview_agent.pipeline.stt import SpeechStage
-from interview_agent.runtime import upkeep
+from interview_agent.runtime import gauges, upkeep
 from interview_agent.stt.capacity import CapacityGauge
 from interview_agent.stt.live_captions import LiveCaptions
 from interview_agent.stt.track_transcriber import TrackTranscriber
@@ -91,7 +88,7 @@ async def speech_stages(
     metrics.set(MODEL_LOAD, time.monotonic() - loading_s)
     metrics.set(MODEL_OK, 1)
     service.loops["model_files"] = partial(
-        upkeep.watch_model,
+        gauges.watch_model,
         metrics,
         partial(is_usable, settings.whisper_model_size, settings.data_dir),
     )
@@ -148,6 +145,5 @@ async def _live_stage(
         metrics.set(LIVE_CAPACITY, capacity)
         return capacity, stage.streams
 
-    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-    service.loops["live_capacity"] = partial(upkeep.report_capacity, records, worker, measure)
+    service.loops["live_capacity"] = partial(upkeep.report_capacity, records, parts.worker, measure)
     return stage

@@ -1,39 +1,19 @@
-"""Loops that look after the whole: quiet meetings, gauges, event-loop lag, orphans, old rows."""
+"""Loops that look after the whole: quiet meetings, capacity, orphans, old rows."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 import structlog
 
 from interview_agent.domain.errors import AgentError
-from interview_agent.domain.readiness import errors_in
 from interview_agent.domain.route import Stage
-from interview_agent.metrics import (
-    COLLECTION_ERRORS,
-    DLQ_DEPTH,
-    DLQ_REASONS,
-    EMBEDDED_UP,
-    LOOP_LAG,
-    LOOP_TICKED,
-    MODEL_OK,
-    OLDEST_DELETION,
-    OLDEST_WORK,
-    QUEUE_DEPTH,
-    QUEUE_PENDING,
-    STORAGE_HEALTH,
-    SYSTEM_READINESS,
-    Metrics,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection
 
-    from interview_agent.domain.readiness import Issue
     from interview_agent.ports.archive import Archive
     from interview_agent.ports.audit import AuditStore
     from interview_agent.ports.blob_store import BlobStore
@@ -48,20 +28,17 @@ ORPHAN_AGE_S = 3_600.0
 RETENTION_AT_ONCE = 200
 """Meetings that retention is made due for in one go."""
 
+_QUIET_EVERY_S = 1.0
+_CAPACITY_EVERY_S = 2.0
 _BREATH_S = 0.1
-_LAG_WINDOW_S = 15.0
-_ALWAYS_SHOWN_REASONS = ("crashed", "internal")
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 log = structlog.get_logger(__name__)
 
 
-async def close_quiet_meetings(
-    work: WorkStore, wake: WakeQueue, *, quiet_s: float, every_s: float = 1.0
-) -> None:
+async def close_quiet_meetings(work: WorkStore, wake: WakeQueue, *, quiet_s: float) -> None:
     """Close transcripts that no audio came to for `quiet_s`, for ever."""
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(_QUIET_EVERY_S)
         try:
             closed = await work.close_quiet(quiet_s)
         except AgentError as error:
@@ -76,8 +53,6 @@ async def report_capacity(
     records: LiveRecords,
     worker: str,
     measure: Callable[[float], tuple[float, int]],
-    *,
-    every_s: float = 2.0,
 ) -> None:
     """Tell how many live streams this worker can caption and how many it does, for ever.
 
@@ -85,7 +60,7 @@ async def report_capacity(
     """
     measured_at = time.monotonic()
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(_CAPACITY_EVERY_S)
         now = time.monotonic()
         capacity, streams = measure(now - measured_at)
         measured_at = now
@@ -93,119 +68,6 @@ async def report_capacity(
             await records.report_capacity(worker, capacity, streams)
         except AgentError as error:
             log.warning("capacity_not_reported", cause=str(error))
-
-
-async def measure_loop_lag(metrics: Metrics, *, every_s: float = 0.5) -> None:
-    """Record how much later than asked the event loop wakes us, for ever."""
-    # The worst of a while, so that no delay falls between two scrapes.
-    recent: deque[float] = deque(maxlen=max(round(_LAG_WINDOW_S / every_s), 1))
-    while True:
-        asked = time.monotonic() + every_s
-        await asyncio.sleep(every_s)
-        recent.append(max(time.monotonic() - asked, 0.0))
-        metrics.set(LOOP_LAG, max(recent))
-
-
-async def watch_model(
-    metrics: Metrics, is_usable: Callable[[], bool], *, every_s: float = 300.0
-) -> None:
-    """Record whether the files of the speech model are as they should be, for ever."""
-    while True:
-        metrics.set(MODEL_OK, await asyncio.to_thread(is_usable))
-        await asyncio.sleep(every_s)
-
-
-async def watch_embedded(
-    metrics: Metrics, alive: Callable[[], Mapping[str, bool]], *, every_s: float = 2.0
-) -> None:
-    """Record which embedded servers run, for ever."""
-    while True:
-        for child, runs in alive().items():
-            metrics.set(EMBEDDED_UP, runs, child=child)
-        await asyncio.sleep(every_s)
-
-
-class QueueGauges:
-    """What the rows of work say, as gauges."""
-
-    def __init__(self, work: WorkStore, metrics: Metrics) -> None:
-        self._work = work
-        self._metrics = metrics
-        self._reasons: dict[str, set[str]] = defaultdict(lambda: set(_ALWAYS_SHOWN_REASONS))
-
-    async def refresh(self) -> None:
-        """Read the depth of every queue once. Raises `DatabaseError`."""
-        metrics = self._metrics
-        for depth in await self._work.depths():
-            stream = depth.stage.stream
-            metrics.set(QUEUE_DEPTH, depth.waiting + depth.running, queue=stream)
-            metrics.set(QUEUE_PENDING, depth.running, queue=stream, group=depth.stage.group)
-            metrics.set(DLQ_DEPTH, depth.failed, queue=stream)
-            metrics.set(OLDEST_WORK, depth.oldest_age_s, queue=stream)
-            self._show_reasons(stream, depth.reasons)
-
-    def _show_reasons(self, stream: str, reasons: Mapping[str, int]) -> None:
-        counts = dict.fromkeys(self._reasons[stream], 0)
-        for reason, number in reasons.items():
-            # A label is a code; whatever else stands there must not become one.
-            code = reason if _CODE.fullmatch(reason) else "other"
-            counts[code] = counts.get(code, 0) + number
-        # What was redriven falls back to 0.
-        self._reasons[stream].update(counts)
-        for code, number in counts.items():
-            self._metrics.set(DLQ_REASONS, number, queue=stream, reason=code)
-
-
-async def refresh_gauges(
-    metrics: Metrics,
-    work: WorkStore,
-    deletions: Deletions,
-    blobs: BlobStore,
-    issues: Callable[[], Awaitable[Sequence[Issue]]],
-    *,
-    storage_mode: str,
-    every_s: float = 5.0,
-    timeout_s: float = 10.0,
-) -> None:
-    """Refresh every gauge, for ever; what hangs is cut off and counted, and delays no other."""
-
-    async def storage() -> None:
-        healthy = False
-        try:
-            await blobs.check()
-            healthy = True
-        finally:
-            # One that hangs is cut off here, and is no healthier than one that fails.
-            metrics.set(STORAGE_HEALTH, healthy, mode=storage_mode)
-
-    async def ready() -> None:
-        metrics.set(SYSTEM_READINESS, not errors_in(await issues()))
-
-    async def erasure() -> None:
-        metrics.set(OLDEST_DELETION, await deletions.oldest_unfinished_s())
-
-    sources = {
-        "queue_metrics": QueueGauges(work, metrics).refresh,
-        "deletion_metrics": erasure,
-        "storage_metrics": storage,
-        "readiness_metrics": ready,
-    }
-    metrics.start_at_zero(COLLECTION_ERRORS, ({"source": source} for source in sources))
-
-    async def bounded(source: str, refresh: Callable[[], Awaitable[None]]) -> None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await refresh()
-        except (AgentError, TimeoutError) as error:
-            metrics.count(COLLECTION_ERRORS, source=source)
-            log.warning("gauge_not_refreshed", source=source, cause=str(error))
-
-    while True:
-        metrics.set(LOOP_TICKED, time.time(), loop="gauges")
-        async with asyncio.TaskGroup() as group:
-            for source, refresh in sources.items():
-                group.create_task(bounded(source, refresh))
-        await asyncio.sleep(every_s)
 
 
 async def sweep_audit(

@@ -344,7 +344,7 @@ async def test_a_result_that_comes_too_late_is_counted_as_fenced() -> None:
     bench = Bench(failing(LeaseLost()))
     await bench.run_until(lambda: bench.count_of("agent_fenced_commits_total") == 1)
     assert bench.count_of("agent_leases_lost_total") == 1
-    assert 'result="retry"} 1' in bench.counted("agent_queue_tasks_total")
+    assert 'result="retry",service="test"} 1' in bench.counted("agent_queue_tasks_total")
 
 
 async def test_every_meter_of_a_stage_is_there_before_its_first_work() -> None:
