@@ -59,6 +59,18 @@ def is_present(size: str, data_dir: Path) -> bool:
     return True
 
 
+def is_usable(size: str, data_dir: Path) -> bool:
+    """Say whether the next start would find the model named `size`, and the right one.
+
+    Reads the whole file where it changed since it was last checked; a folder of one's own has no
+    digest that it could be compared with.
+    """
+    joined = Path(data_dir) / "models" / FOLDER
+    if size == "base" and (joined / "model.bin").is_file() and package_folders() is None:
+        return is_verified(joined, BASE_SHA256)
+    return is_present(size, data_dir)
+
+
 def package_folders() -> list[Path] | None:
     """Return the data folders of the two packages that carry the base model, None if absent."""
     folders = []
