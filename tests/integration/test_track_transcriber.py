@@ -84,7 +84,7 @@ async def test_short_speech_is_heard_and_its_language_found(
 ) -> None:
     """A few seconds with no language given are Russian, and say what was said."""
     track = recording("tone_short.wav")
-    transcriber = TrackTranscriber(blobs, ChildDecoder(), speech_model, language="auto")
+    transcriber = TrackTranscriber(blobs, ChildDecoder(), speech_model)
     written = await write_down(transcriber, await parts_of(blobs, track, 0.5), language=None)
     assert {segment.language for segment in written.segments} == {"ru"}  # type: ignore[attr-defined]  # DraftSegment
     assert "приедет" in written.text.lower()

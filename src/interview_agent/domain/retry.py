@@ -12,7 +12,7 @@ _LIMIT_S = 60.0
 def backoff_s(
     attempt: int, jitter: float, *, base_s: float = _BASE_S, most_s: float = _LIMIT_S
 ) -> float:
-    """Return the pause after try number `attempt` (from 1): full jitter under a doubling limit.
+    """Return the pause after try number `attempt` (from 1): equal jitter under a doubling limit.
 
     The limit begins at `base_s` and ends at `most_s`. `jitter` is a random number from 0 to 1; half
     of the limit is the least.
