@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from compose_file import COMPOSE_FILE, ROOT, interpolate, names_in, read_compose_file, start_order
 from interview_agent.compose.readiness import deployment_of
@@ -25,18 +26,23 @@ _SERVICE: dict[str, Any] = {
         "build": {"type": "string"},
         "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
         "init": {"type": "boolean"},
-        "read_only": {"type": "boolean"},
         "user": {"type": "string", "pattern": r"^\d+:\d+$"},
         "pids_limit": {"type": "integer", "minimum": 1},
-        "mem_limit": _SIZE,
-        "shm_size": _SIZE,
-        "cpus": {"type": ["number", "string"], "pattern": r"^\$\{\w+:-[0-9.]+\}$"},
-        "tmpfs": _TEXTS,
-        "entrypoint": _TEXTS,
         "cap_drop": _TEXTS,
         "security_opt": _TEXTS,
         "stop_grace_period": _DURATION,
         "command": _TEXTS,
+        "entrypoint": _TEXTS,
+        "profiles": _TEXTS,
+        "read_only": {"type": "boolean"},
+        "tmpfs": _TEXTS,
+        "mem_limit": _SIZE,
+        "shm_size": _SIZE,
+        "cpus": {
+            "type": ["number", "string"],
+            "exclusiveMinimum": 0,
+            "pattern": r"^\$\{\w+:-[0-9.]+\}$",
+        },
         "ports": {
             "type": "array",
             "items": {"type": "string", "pattern": r"^[0-9.]+:\d+:\d+$"},
@@ -44,7 +50,10 @@ _SERVICE: dict[str, Any] = {
         },
         "volumes": {
             "type": "array",
-            "items": {"type": "string", "pattern": r"^[a-z][a-z0-9_-]*:/[^:]+$"},
+            "items": {
+                "type": "string",
+                "pattern": r"^([a-z][a-z0-9_-]*:/[^:]+|\./[^:]+:/[^:]+:ro)$",
+            },
             "uniqueItems": True,
         },
         "environment": {
@@ -112,6 +121,7 @@ FOUR_LINES = {
     "API_KEYS": "dev-user-key",
     "SERVICE_API_KEYS": "dev-service-key",
 }
+OBSERVERS = ("prometheus", "alertmanager", "grafana")
 SECRETS = {"API_KEYS": "k", "POSTGRES_PASSWORD": "p4", "REDIS_PASSWORD": "r5"}
 
 
@@ -142,7 +152,13 @@ def test_three_roles_and_two_servers_are_started(
     document: dict[str, Any], ours: dict[str, dict[str, Any]]
 ) -> None:
     assert set(ours) == {"api", "worker", "reconciliation"}
-    assert set(document["services"]) - set(ours) == {"postgres", "redis"}
+    others = {
+        name: tuple(each.get("profiles", ()))
+        for name, each in document["services"].items()
+        if name not in ours
+    }
+    observers = dict.fromkeys(OBSERVERS, ("observability",))
+    assert others == {"postgres": (), "redis": (), **observers}
 
 
 def test_every_command_names_the_role_of_its_service(ours: dict[str, dict[str, Any]]) -> None:
@@ -218,7 +234,7 @@ def test_keys_are_asked_for_where_no_tokens_are(
 
 
 def test_the_api_migrates_before_the_others_start(document: dict[str, Any]) -> None:
-    order = start_order(document["services"])
+    order = [name for name in start_order(document["services"]) if name not in OBSERVERS]
     assert set(order[:2]) == {"postgres", "redis"}
     assert order[2] == "api"
 
@@ -255,6 +271,9 @@ def test_every_service_and_volume_that_is_named_exists_and_is_used(
         for service in services.values()
         for volume in service.get("volumes", ())
     }
+    files = {name for name in mounted if name.startswith("./")}
+    assert all((ROOT / name).exists() for name in files)
+    mounted -= files
     assert mounted == set(document["volumes"])
     for service in services.values():
         for other, wish in service.get("depends_on", {}).items():
@@ -269,11 +288,55 @@ def test_all_roles_see_the_same_audio(ours: dict[str, dict[str, Any]]) -> None:
         assert f"audio:{folder}" in service["volumes"]
 
 
-def test_only_the_api_is_reachable_and_only_from_this_machine(document: dict[str, Any]) -> None:
+def test_the_api_and_the_observers_are_reachable_from_this_machine_alone(
+    document: dict[str, Any],
+) -> None:
     published = {
         name: each["ports"] for name, each in document["services"].items() if "ports" in each
     }
-    assert published == {"api": ["127.0.0.1:8010:8010"]}
+    assert published == {
+        "api": ["127.0.0.1:8010:8010"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+        "alertmanager": ["127.0.0.1:9093:9093"],
+        "grafana": ["127.0.0.1:3000:3000"],
+    }
+
+
+def test_the_observers_are_bounded_and_have_no_password_of_ours(document: dict[str, Any]) -> None:
+    for name in OBSERVERS:
+        service = document["services"][name]
+        assert service["cap_drop"] == ["ALL"]
+        assert {"mem_limit", "cpus", "healthcheck"} <= set(service)
+        for variable, value in service.get("environment", {}).items():
+            if "PASSWORD" in variable:
+                assert interpolate(value, {}) == ""
+
+
+def test_every_role_is_scraped_at_the_port_of_its_metrics(
+    document: dict[str, Any], ours: dict[str, dict[str, Any]]
+) -> None:
+    config = yaml.safe_load((ROOT / "config/observability/prometheus/prometheus.yml").read_text())
+    scraped = {
+        (name, found["port"])
+        for job in config["scrape_configs"]
+        for found in job.get("dns_sd_configs", ())
+        for name in found["names"]
+    }
+    assert scraped == {
+        (name, int(service["environment"]["METRICS_PORT"])) for name, service in ours.items()
+    }
+    named = {
+        target
+        for job in [*config["scrape_configs"], *config["alerting"]["alertmanagers"]]
+        for found in job.get("static_configs", ())
+        for target in found["targets"]
+    }
+    ports = {
+        f"{name}:{each['ports'][0].rpartition(':')[2]}"
+        for name, each in document["services"].items()
+        if "ports" in each
+    }
+    assert named - {"localhost:9090"} <= ports
 
 
 def test_a_stop_is_not_cut_short(ours: dict[str, dict[str, Any]]) -> None:
