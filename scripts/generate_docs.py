@@ -6,17 +6,20 @@ With `--check` nothing is written, and the exit code says whether every page is 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compose_file import COMPOSE_FILE, default_of
+from interview_agent import __version__
 from interview_agent.domain.identity import Identity, Kind
 from interview_agent.domain.policy import Need, Policy, ScopeRules
 from interview_agent.domain.readiness.findings import FINDINGS
 from interview_agent.metrics import LATENCY_BUCKETS_MS, METERS
 from interview_agent.settings import GROUPS, RELAXED_ENVIRONMENTS
 from interview_agent.web.access import access_rules
+from interview_agent.web.app import api_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -283,6 +286,11 @@ def readiness_page() -> str:
     return _READINESS + "".join(rows)
 
 
+def api_document() -> str:
+    """Return the text of docs/openapi.json: what a running API answers, laid out for reading."""
+    return json.dumps(api_description(__version__), ensure_ascii=False, indent=2) + "\n"
+
+
 def pages() -> dict[Path, str]:
     """Return the text that each generated file should have, by its path in the repository."""
     return {
@@ -290,6 +298,7 @@ def pages() -> dict[Path, str]:
         Path("docs/metrics.md"): metrics_page(),
         SECURITY: security_page(),
         Path("docs/readiness.md"): readiness_page(),
+        Path("docs/openapi.json"): api_document(),
         Path(".env.example"): env_example(),
     }
 
