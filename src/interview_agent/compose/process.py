@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from interview_agent import __version__
 from interview_agent.adapters.postgres import (
@@ -15,6 +15,7 @@ from interview_agent.adapters.postgres import (
     PostgresWorkStore,
     migrate,
 )
+from interview_agent.adapters.postgres.migrations import missing_migrations, rehearse_migrations
 from interview_agent.compose.access import check_access
 from interview_agent.compose.front import add_web
 from interview_agent.compose.readiness import add_checks, judge_settings, judge_start
@@ -60,12 +61,24 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
         yield service
 
 
-async def migrate_database(settings: Settings) -> list[str]:
-    """Apply missing migrations to the configured or embedded database; return their names."""
+async def migrate_database(
+    settings: Settings, how: Literal["apply", "check", "rehearse"] = "apply"
+) -> list[str]:
+    """Apply the missing migrations to the configured or embedded database; return their names.
+
+    `check` changes nothing, `rehearse` takes back what it applied.
+    """
     async with AsyncExitStack() as stack:
         service = Service(settings, frozenset(), Metrics("migrate"))
         addresses = await find_addresses(service, stack)
-        return await migrate(await connect(settings, addresses.postgres_dsn, stack))
+        database = await connect(settings, addresses.postgres_dsn, stack)
+        match how:
+            case "apply":
+                return await migrate(database)
+            case "check":
+                return await missing_migrations(database)
+            case "rehearse":
+                return await rehearse_migrations(database)
 
 
 def _check_settings(settings: Settings) -> None:
