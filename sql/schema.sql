@@ -286,13 +286,16 @@ CREATE TABLE connector_tracks (
     participant_id text NOT NULL,
     track          text NOT NULL,
     name           text,
-    epoch          bigint NOT NULL,
-    base_seq       integer NOT NULL,
+    epoch          bigint NOT NULL DEFAULT -1,
+    base_seq       bigint NOT NULL DEFAULT 0,
+    floor_seq      bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (meeting_id, participant_id),
     UNIQUE (meeting_id, track)
 );
 COMMENT ON TABLE connector_tracks IS 'The track of each participant; empty id: of the whole room.';
+COMMENT ON COLUMN connector_tracks.epoch IS 'Of the gateway, whose bots it counts; -1: no sound came yet.';
 COMMENT ON COLUMN connector_tracks.base_seq IS 'Added to the numbers that the gateway gives in this epoch.';
+COMMENT ON COLUMN connector_tracks.floor_seq IS 'Numbers below are of older epochs.';
 
 CREATE TABLE connector_breakers (
     gateway              text PRIMARY KEY,
