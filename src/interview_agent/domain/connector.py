@@ -43,7 +43,7 @@ class EndReason(StrEnum):
     ADMISSION_DENIED = "admission_denied"
     ADMISSION_TIMEOUT = "admission_timeout"
     MEETING_NOT_FOUND = "meeting_not_found"
-    BAD_PASSWORD = "bad_password"
+    BAD_PASSWORD = "bad_password"  # noqa: S105 - a reason, not a secret
     GUESTS_DISABLED = "guests_disabled"
     CAPACITY_EXCEEDED = "capacity_exceeded"
     NO_MEDIA = "no_media"
