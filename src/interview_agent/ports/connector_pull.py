@@ -90,6 +90,10 @@ class ConnectorPulls(Protocol):
         """Take sessions that a bot is in and that nobody pulls, those first that wait longest."""
         ...
 
+    async def count(self, provider: str) -> tuple[int, int]:
+        """Return in how many sessions a bot is wanted and about, and in how many connected."""
+        ...
+
     async def renew(
         self, claims: Sequence[PullClaim], *, lease_s: float
     ) -> Mapping[str, PullStanding]:

@@ -29,6 +29,8 @@ _LET_IN = [
 ]
 """States in which a gateway has a bot of ours."""
 
+_CONNECTED = [state.value for state in SessionState if state.connected]
+
 _OPERATED = "s.op_until IS NOT NULL AND s.op_until > now()"
 
 _CLAIM = """
@@ -44,6 +46,12 @@ UPDATE connector_sessions s SET pull_owner = $3, pull_fence = s.pull_fence + 1,
     pull_until = now() + make_interval(secs => $4), pull_due_at = NULL
 FROM due WHERE s.meeting_id = due.meeting_id
 RETURNING s.meeting_id, s.pull_fence AS fence, s.epoch, s.state, s.cursor
+"""
+
+_COUNT = """
+SELECT count(*) AS let_in, count(*) FILTER (WHERE s.state = ANY($3)) AS connected
+FROM connector_sessions s JOIN meetings m USING (meeting_id)
+WHERE s.provider = $1 AND s.wanted AND s.state = ANY($2) AND m.deleted_at IS NULL
 """
 
 # Rows are locked in the order in which those who store chunks lock them.
@@ -135,6 +143,10 @@ class PostgresConnectorPulls:
             )
             for row in rows
         ]
+
+    async def count(self, provider: str) -> tuple[int, int]:
+        [row] = await self._patience.wait(self._fetch(_COUNT, provider, _LET_IN, _CONNECTED))
+        return row["let_in"], row["connected"]
 
     async def renew(
         self, claims: Sequence[PullClaim], *, lease_s: float
