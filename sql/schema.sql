@@ -252,6 +252,7 @@ CREATE TABLE connector_sessions (
     last_error    text,
     wanted        boolean NOT NULL DEFAULT false,
     epoch         bigint NOT NULL DEFAULT 0,
+    unanswered    boolean NOT NULL DEFAULT false,
     attempts      integer NOT NULL DEFAULT 0,
     join_url      text,
     bot_name      text,
@@ -275,6 +276,7 @@ CREATE TABLE connector_sessions (
 );
 COMMENT ON TABLE connector_sessions IS 'Meetings that a bot is, or was, asked to be in.';
 COMMENT ON COLUMN connector_sessions.epoch IS 'Counts the bots that we asked for.';
+COMMENT ON COLUMN connector_sessions.unanswered IS 'Nobody knows what came of the order of this epoch.';
 COMMENT ON COLUMN connector_sessions.open_until IS 'Holds the meeting open until then.';
 COMMENT ON COLUMN connector_sessions.op_fence IS 'Raised by whoever takes the lock of operations.';
 COMMENT ON COLUMN connector_sessions.cursor IS 'Up to here the sound was taken over.';

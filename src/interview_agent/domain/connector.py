@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+REJOIN_WINDOW_S = 600.0
+"""Rejoins that nobody asked for are counted over so long."""
+
 
 class SessionState(StrEnum):
     """How far the bot is that a gateway sent into a meeting.

@@ -18,8 +18,9 @@ class ConnectorSession:
     """A meeting that the connector is, or was, asked to be in.
 
     `wanted`: an operator wants a bot there. `epoch` counts our joins. `heartbeat_at` is when the
-    gateway last showed that the bot lives. `join_url` is a secret. `rejoins` are the times of
-    those that nobody asked for, within the window of the budget.
+    gateway last showed that the bot lives. `unanswered`: an order of this epoch may have reached
+    the gateway, and nobody knows what came of it. `join_url` is a secret. `rejoins` are the times
+    of those that nobody asked for, within the window of the budget.
     """
 
     meeting_id: str
@@ -37,6 +38,7 @@ class ConnectorSession:
     joined_at: datetime | None
     updated_at: datetime
     rejoins: Sequence[datetime] = ()
+    unanswered: bool = False
     deleted: bool = False
 
 
@@ -57,7 +59,9 @@ class Operation:
 class SessionUpdate:
     """What an operation found out; what is None stays as it was.
 
-    With `heartbeat` the bot was seen alive now, and the meeting is held open for `hold_s`.
+    A `state` comes with its `reason`, and what is over no longer holds the meeting open. With
+    `heartbeat` the bot was seen alive now, and the meeting is held open for `hold_s`. `answered`:
+    it is known what came of the order of this epoch.
     """
 
     state: SessionState | None = None
@@ -69,6 +73,7 @@ class SessionUpdate:
     heartbeat: bool = False
     hold_s: float = 60.0
     joined: bool = False
+    answered: bool = False
     rejoined: bool = False
     join_url: str | None = field(default=None, repr=False)
     bot_name: str | None = None
@@ -95,7 +100,10 @@ class ConnectorSessions(Protocol):
         ...
 
     async def raise_epoch(self, operation: Operation) -> int:
-        """Begin another bot: return its number. Raises `LeaseLost`."""
+        """Begin another bot, which is `requested` and unanswered from now on: return its number.
+
+        Raises `LeaseLost`.
+        """
         ...
 
     async def end(self, operation: Operation) -> None:
