@@ -41,6 +41,11 @@ class ConnectorSession:
     unanswered: bool = False
     deleted: bool = False
 
+    @property
+    def may_have_bot(self) -> bool:
+        """Whether a bot of ours may be in the meeting or on its way."""
+        return self.epoch > 0 and (self.unanswered or self.state.alive)
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
