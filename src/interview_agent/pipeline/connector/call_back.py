@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class CallBack:
-    """Implements `ports.erasure.Bots`; `deadline_s` bounds what the gateway may take for one try."""
+    """Implements `ports.erasure.Bots`; `deadline_s` bounds one try."""
 
     def __init__(
         self, sessions: ConnectorSessions, connector: Connector, *, deadline_s: float = 10.0
