@@ -20,8 +20,8 @@ class ConnectorSession:
     `wanted`: an operator wants a bot there. `epoch` counts our joins. `heartbeat_at` is when the
     gateway last showed that the bot lives, and `silent_s` the time since then, or since it joined.
     `unanswered`: an order of this epoch may have reached the gateway, and nobody knows what came of
-    it. `cursor` is how far its sound was taken over. `join_url` is a secret. `rejoins` are the
-    times of those that nobody asked for, within the window of the budget.
+    it. `join_url` is a secret. `rejoins` are the times of those that nobody asked for, within the
+    window of the budget, the oldest first.
     """
 
     meeting_id: str
@@ -41,13 +41,12 @@ class ConnectorSession:
     rejoins: Sequence[datetime] = ()
     unanswered: bool = False
     deleted: bool = False
-    cursor: str | None = None
     silent_s: float = 0.0
 
     @property
     def may_have_bot(self) -> bool:
         """Whether a bot of ours may be in the meeting or on its way."""
-        return self.epoch > 0 and (self.unanswered or self.state.alive)
+        return self.epoch > 0 and self.state.alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ class ConnectorSessions(Protocol):
         """Return sessions that need a look, those that waited longest first.
 
         These are wanted ones that are silent for `stale_s`, that failed `pull_failures` pulls in a
-        row, whose order was not answered or whose bot went away though it may come again; and
+        row, whose order was not answered, or whose bot went away though it may come again; and
         bots of deleted or unwanted sessions that may still be about.
         """
         ...

@@ -24,7 +24,7 @@ _COLUMNS = f"""
     s.join_url, s.bot_name, s.language, s.heartbeat_at, s.joined_at, s.updated_at, s.unanswered,
     ARRAY(SELECT at FROM unnest(s.rejoins) AS at
         WHERE at > now() - make_interval(secs => {REJOIN_WINDOW_S})) AS rejoins,
-    m.deleted_at IS NOT NULL AS deleted, s.cursor,
+    m.deleted_at IS NOT NULL AS deleted,
     extract(epoch FROM now() - greatest(s.heartbeat_at, s.joined_at, s.created_at))::float8
         AS silent_s
 """
@@ -71,18 +71,18 @@ RETURNING {_COLUMNS}
 _TO_RECONCILE = f"""
 SELECT {_COLUMNS} FROM connector_sessions s JOIN meetings m USING (meeting_id)
 WHERE {_FREE} AND CASE WHEN s.wanted AND m.deleted_at IS NULL
-    THEN s.unanswered OR CASE WHEN s.state = ANY($3)
-        THEN s.pull_failures >= $5 OR greatest(s.heartbeat_at, s.joined_at, s.created_at)
-            < now() - make_interval(secs => $1)
+    THEN CASE WHEN s.state = ANY($3)
+        THEN s.state = 'requested' OR s.pull_failures >= $5
+            OR greatest(s.heartbeat_at, s.joined_at, s.created_at) < now() - make_interval(secs => $1)
         ELSE s.reason IS NULL OR s.reason = ANY($4) END
-    ELSE s.epoch > 0 AND (s.unanswered OR s.state = ANY($3)) END
+    ELSE s.epoch > 0 AND s.state = ANY($3) END
 ORDER BY s.looked_at NULLS FIRST, s.updated_at LIMIT $2
 """
 
 _PRUNE = """
 DELETE FROM connector_sessions WHERE meeting_id IN (
     SELECT meeting_id FROM connector_sessions s
-    WHERE (NOT s.wanted OR s.epoch = 0 OR (s.state <> ALL($3) AND NOT s.unanswered))
+    WHERE (NOT s.wanted OR s.epoch = 0 OR s.state <> ALL($3))
         AND (s.op_until IS NULL OR s.op_until < now())
         AND greatest(s.updated_at, s.heartbeat_at) < now() - make_interval(secs => $1)
     LIMIT $2 FOR UPDATE SKIP LOCKED

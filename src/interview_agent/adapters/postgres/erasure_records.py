@@ -80,7 +80,7 @@ WHERE meeting_id = $1
 
 _FORGET_CONNECTOR = """
 DELETE FROM connector_sessions WHERE meeting_id = $1
-RETURNING epoch > 0 AND (unanswered OR state = ANY($2)) AS may_have_bot
+RETURNING epoch > 0 AND state = ANY($2) AS may_have_bot
 """
 
 _LEFT = """

@@ -5,26 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from interview_agent.domain.connector import EndReason, SessionState, may_rejoin_now
+from interview_agent.domain.connector import may_rejoin_now
 from interview_agent.domain.errors import (
     AgentError,
-    ConnectorBadRequest,
     ConnectorBusy,
     ConnectorError,
     LeaseLost,
     NotFound,
 )
-from interview_agent.ports.connector import GatewaySession
 from interview_agent.ports.connector_sessions import SessionUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from interview_agent.pipeline.connector.operations import ConnectorOperations
     from interview_agent.ports.connector import Connector
     from interview_agent.ports.connector_sessions import ConnectorSession, ConnectorSessions
     from interview_agent.ports.erasure import Bots
@@ -70,17 +69,6 @@ class ReconcileSummary:
     updated_at: datetime
 
 
-class Rejoins(Protocol):
-    """What sends a bot again."""
-
-    async def rejoin(self, meeting_id: str, epoch: int) -> bool:
-        """Send the bot once more unless something happened since `epoch`; False: it did.
-
-        Counts against the budget of the session. Raises `ConnectorError`, `LeaseLost`.
-        """
-        ...
-
-
 @dataclass(slots=True)
 class _Run:
     """The tally of a run that goes on."""
@@ -108,7 +96,7 @@ class Reconciliation:
         self,
         sessions: ConnectorSessions,
         connector: Connector,
-        rejoins: Rejoins,
+        operations: ConnectorOperations,
         bots: Bots,
         terms: ReconcileTerms,
         *,
@@ -118,7 +106,7 @@ class Reconciliation:
     ) -> None:
         self._sessions = sessions
         self._connector = connector
-        self._rejoins = rejoins
+        self._operations = operations
         self._bots = bots
         self._terms = terms
         self._clock = clock
@@ -202,28 +190,16 @@ class Reconciliation:
             log.warning("session_expired")
             await self._note(session, SessionUpdate(wanted=False, last_error="expired"))
             return
-        answer = await self._ask(session)
+        answer = await self._connector.session(session.meeting_id, deadline_s=self._terms.ask_s)
+        if answer is None:
+            # A gateway that cannot tell is believed to have its bot: pulling shows if it has.
+            return
         if answer.state.alive:
-            seen = SessionUpdate(state=answer.state, heartbeat=True, answered=True)
-            await self._note(session, seen)
+            await self._note(session, SessionUpdate(state=answer.state, heartbeat=True))
         elif answer.reason is None or answer.reason.may_rejoin:
             await self._send_again(session, run)
         elif not self._terms.pulled:
-            over = SessionUpdate(state=answer.state, reason=answer.reason, answered=True)
-            await self._note(session, over)
-
-    async def _ask(self, session: ConnectorSession) -> GatewaySession:
-        """Ask how the bot is; of a gateway that cannot tell, sound is as good as an answer."""
-        answer = await self._connector.session(session.meeting_id, deadline_s=self._terms.ask_s)
-        if answer is not None:
-            return answer
-        try:
-            await self._connector.live_chunks(
-                session.meeting_id, session.cursor, limit=1, deadline_s=self._terms.ask_s
-            )
-        except ConnectorBadRequest:
-            return GatewaySession(SessionState.ENDED, EndReason.LOST)
-        return GatewaySession(SessionState.ACTIVE)
+            await self._note(session, SessionUpdate(state=answer.state, reason=answer.reason))
 
     async def _note(self, session: ConnectorSession, update: SessionUpdate) -> None:
         operation = await self._sessions.begin(
@@ -244,6 +220,11 @@ class Reconciliation:
             run.failed += 1
             log.warning("rejoin_held_back", rejoins=len(session.rejoins))
             return
-        if await self._rejoins.rejoin(session.meeting_id, session.epoch):
+        now = await self._operations.rejoin(session.meeting_id)
+        if len(now.rejoins) == len(session.rejoins):
+            return
+        if now.state.alive:
             run.reconnected += 1
-            log.info("bot_sent_again", epoch=session.epoch + 1)
+            log.info("bot_sent_again", epoch=now.epoch)
+        else:
+            run.failed += 1
