@@ -19,14 +19,17 @@ _CONNECTED = [state.value for state in SessionState if state.connected]
 _ALIVE = [state.value for state in SessionState if state.alive]
 _REJOINABLE = [reason.value for reason in EndReason if reason.may_rejoin]
 
+_SILENT_S = (
+    "extract(epoch FROM now() - greatest(s.heartbeat_at, s.joined_at, s.created_at))::float8"
+)
+
 _COLUMNS = f"""
     s.meeting_id, s.provider, s.state, s.wanted, s.epoch, s.attempts, s.reason, s.last_error,
     s.join_url, s.bot_name, s.language, s.heartbeat_at, s.joined_at, s.updated_at, s.unanswered,
     ARRAY(SELECT at FROM unnest(s.rejoins) AS at
         WHERE at > now() - make_interval(secs => {REJOIN_WINDOW_S})) AS rejoins,
     m.deleted_at IS NOT NULL AS deleted,
-    extract(epoch FROM now() - greatest(s.heartbeat_at, s.joined_at, s.created_at))::float8
-        AS silent_s
+    {_SILENT_S} AS silent_s
 """
 
 _FREE = "(s.op_until IS NULL OR s.op_until < now())"
@@ -73,7 +76,7 @@ SELECT {_COLUMNS} FROM connector_sessions s JOIN meetings m USING (meeting_id)
 WHERE {_FREE} AND CASE WHEN s.wanted AND m.deleted_at IS NULL
     THEN CASE WHEN s.state = ANY($3)
         THEN s.state = 'requested' OR s.pull_failures >= $5
-            OR greatest(s.heartbeat_at, s.joined_at, s.created_at) < now() - make_interval(secs => $1)
+            OR {_SILENT_S} > $1
         ELSE s.reason IS NULL OR s.reason = ANY($4) END
     ELSE s.epoch > 0 AND s.state = ANY($3) END
 ORDER BY s.looked_at NULLS FIRST, s.updated_at LIMIT $2

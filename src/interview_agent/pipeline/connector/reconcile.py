@@ -190,6 +190,8 @@ class Reconciliation:
             log.warning("session_expired")
             await self._note(session, SessionUpdate(wanted=False, last_error="expired"))
             return
+        if session.provider != self._connector.provider:
+            return
         answer = await self._connector.session(session.meeting_id, deadline_s=self._terms.ask_s)
         if answer is None:
             # A gateway that cannot tell is believed to have its bot: pulling shows if it has.
