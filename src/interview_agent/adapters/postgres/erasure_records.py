@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from interview_agent.adapters.postgres.database import rows_of
 from interview_agent.adapters.postgres.work import fence
 from interview_agent.domain.connector import SessionState
 from interview_agent.domain.errors import LeaseLost
@@ -191,7 +192,7 @@ class PostgresErasureRecords:
                 claim.meeting_id,
                 *arguments,
             )
-            count = int(status.rpartition(" ")[2])
+            count = rows_of(status)
             if count:
                 await self._count(connection, deletion, {content.value: count})
         return count
@@ -230,7 +231,7 @@ class PostgresErasureRecords:
                 claim.epoch,
                 delay_s,
             )
-        if status.endswith(" 0"):
+        if rows_of(status) == 0:
             raise LeaseLost
 
     @staticmethod
