@@ -87,6 +87,13 @@ class StartBody(Form):
         description="E-mail addresses that the report is sent to.",
         examples=[["hr@example.com"]],
     )
+    auto_join_connector: bool | None = Field(
+        None,
+        description="Send a bot at once; null: as MEETING_AUTO_JOIN_ON_START says, in real time"
+        " and where `context.join_url` or the connector's kind makes it possible. When that fails"
+        " the answer is its error, the meeting is started all the same, and starting it again"
+        " tries again.",
+    )
 
 
 class ChunkBody(Form):
@@ -187,6 +194,14 @@ class Started(BaseModel):
     api_version: Literal["v1"]
     meeting_id: str
     status: Status
+
+
+class StartedWithBot(Started):
+    """A meeting that takes audio, and what came of sending a bot; null where none was sent."""
+
+    connector_auto_join: bool
+    connector_provider: str | None
+    connector_connected: bool | None
 
 
 class ChunkAccepted(BaseModel):

@@ -71,15 +71,14 @@ SELECT {_COLUMNS} FROM connector_sessions s JOIN meetings m USING (meeting_id)
 WHERE {_FREE} AND CASE WHEN s.wanted AND m.deleted_at IS NULL
     THEN greatest(s.heartbeat_at, s.joined_at, s.created_at) < now() - make_interval(secs => $1)
         AND (s.state = ANY($3) OR s.reason IS NULL OR s.reason = ANY($4))
-    ELSE s.epoch > 0 AND (s.unanswered OR s.state = ANY($3)) END
+    ELSE s.epoch > 0 AND s.state = ANY($3) END
 ORDER BY s.looked_at NULLS FIRST, s.updated_at LIMIT $2
 """
 
 _PRUNE = """
 DELETE FROM connector_sessions WHERE meeting_id IN (
     SELECT meeting_id FROM connector_sessions s
-    WHERE (s.epoch = 0 OR s.state <> ALL($3)) AND NOT s.unanswered
-        AND (s.op_until IS NULL OR s.op_until < now())
+    WHERE (s.epoch = 0 OR s.state <> ALL($3)) AND (s.op_until IS NULL OR s.op_until < now())
         AND greatest(s.updated_at, s.heartbeat_at) < now() - make_interval(secs => $1)
     LIMIT $2 FOR UPDATE SKIP LOCKED
 )
