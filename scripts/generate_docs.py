@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 SECURITY = Path("docs/security.md")
 
-_STRINGS = {None: "text", "password": "secret", "path": "folder"}
+_STRINGS = {None: "text", "password": "secret", "path": "folder", "file-path": "file"}
 
 _CONFIGURATION = """\
 # Configuration
@@ -106,7 +106,9 @@ def _form(schema: dict[str, Any]) -> str:
     if choices := option.get("enum") or [each for each in (option.get("const"),) if each]:
         return " \\| ".join(f"`{choice}`" for choice in choices)
     if option["type"] == "array":
-        return f"list of {_STRINGS[option['items'].get('format')]}s"
+        item = option["items"]
+        kind = _STRINGS[item.get("format")] if item["type"] == "string" else item["type"]
+        return f"list of {kind}s"
     if option["type"] == "string":
         return _STRINGS[option.get("format")]
     return "`true` \\| `false`" if option["type"] == "boolean" else _bounds(option)
@@ -129,7 +131,7 @@ def _default(value: object) -> str:
         case None:
             return ""
         case tuple():
-            return ",".join(value)
+            return ",".join(map(str, value))
         case bool():
             return str(value).lower()
         case float():

@@ -63,6 +63,13 @@ def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError(message) from None
 
 
+def _http_statuses(statuses: tuple[int, ...]) -> tuple[int, ...]:
+    if not all(400 <= status <= 599 for status in statuses):
+        message = "each must be the HTTP status of an error, 400 to 599"
+        raise ValueError(message)
+    return statuses
+
+
 def _plain_dsn(value: object) -> object:
     if isinstance(value, str):
         scheme, separator, rest = value.partition("://")
@@ -75,5 +82,6 @@ Origins = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_ex
 Networks = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_networks)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_secrets)]
 Algorithms = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_one_family)]
+Statuses = Annotated[tuple[int, ...], BeforeValidator(_split), AfterValidator(_http_statuses)]
 Url = Annotated[str, AfterValidator(_plain_url)]
 Dsn = Annotated[SecretStr, BeforeValidator(_plain_dsn)]
