@@ -22,7 +22,7 @@ from interview_agent.compose.servers import connect, find_addresses, open_backen
 from interview_agent.compose.stages import add_stages
 from interview_agent.domain.errors import StartupError
 from interview_agent.domain.roles import Role, stages_of, sweeps
-from interview_agent.metrics import BUILD, Metrics
+from interview_agent.metrics import BUILD, SWEPT, SWEPT_KINDS, Metrics
 from interview_agent.runtime import upkeep
 from interview_agent.runtime.service import Service
 
@@ -90,6 +90,7 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
     metrics, work = service.metrics, PostgresWorkStore(parts.database)
     deletions = PostgresDeletions(parts.database)
     add_checks(service, parts, work)
+    metrics.start_at_zero(SWEPT, ({"kind": kind} for kind in SWEPT_KINDS))
     service.loops |= {
         "loop_lag": partial(upkeep.measure_loop_lag, metrics),
         "gauges": partial(
@@ -105,16 +106,20 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
     if sweeps(service.roles):
         settings = service.settings
         service.loops |= {
-            "orphans": partial(upkeep.sweep_orphans, PostgresArchive(parts.database), parts.blobs),
+            "orphans": partial(
+                upkeep.sweep_orphans, PostgresArchive(parts.database), parts.blobs, metrics
+            ),
             "old_audit_rows": partial(
                 upkeep.sweep_audit,
                 PostgresAuditStore(parts.database),
+                metrics,
                 days=settings.retention_days_audit,
             ),
             "retention_due": partial(
                 upkeep.schedule_retention,
                 deletions,
                 parts.wake,
+                metrics,
                 days=min(settings.retention_days_audio, settings.retention_days_text),
             ),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
@@ -19,6 +19,7 @@ from interview_agent.web.rates import RateLimits
 if TYPE_CHECKING:
     from interview_agent.domain.readiness import Issue
     from interview_agent.metrics import Metrics
+    from interview_agent.pipeline.connector import ConnectorRequests
     from interview_agent.pipeline.erasure import MeetingErasure
     from interview_agent.pipeline.feed import Feed
     from interview_agent.pipeline.ingest import Ingest
@@ -89,6 +90,50 @@ class AdminParts:
     issues: Callable[[], Awaitable[Sequence[Issue]]]
 
 
+class ReconcileSummary(Protocol):
+    """What one look at the sessions of bots found and did, counted."""
+
+    @property
+    def scanned(self) -> int: ...
+    @property
+    def stale(self) -> int: ...
+    @property
+    def reconnected(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
+
+
+class PullSummary(Protocol):
+    """What one round of pulling brought, counted."""
+
+    @property
+    def scanned(self) -> int: ...
+    @property
+    def connected(self) -> int: ...
+    @property
+    def pulled(self) -> int: ...
+    @property
+    def ingested(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
+    @property
+    def invalid_chunks(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorParts:
+    """What the routes of the connector need.
+
+    `reconcile` is given a limit of sessions, `pull` one of sessions and one of chunks a page.
+    `stale_s`: a session that was not heard of for so long is stale.
+    """
+
+    requests: ConnectorRequests
+    reconcile: Callable[[int], Awaitable[ReconcileSummary]]
+    pull: Callable[[int, int], Awaitable[PullSummary]]
+    stale_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class WebParts:
     """What the API needs."""
@@ -102,6 +147,7 @@ class WebParts:
     audit: AuditLog
     probes: ProbeParts
     admin: AdminParts
+    connector: ConnectorParts | None = None
     policy: Policy = field(default_factory=Policy)
     rates: RateLimits = field(default_factory=RateLimits)
     proxies: Proxies = field(default_factory=Proxies)

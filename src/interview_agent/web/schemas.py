@@ -90,6 +90,13 @@ class StartBody(Form):
         description="E-mail addresses that the report is sent to.",
         examples=[["hr@example.com"]],
     )
+    auto_join_connector: bool | None = Field(
+        None,
+        description="Send a bot at once; null: as MEETING_AUTO_JOIN_ON_START says, in real time"
+        " and where `context.join_url` or the connector's kind makes it possible. When that fails"
+        " the answer is its error, the meeting is started all the same, and starting it again"
+        " tries again.",
+    )
 
 
 class ChunkBody(Form):

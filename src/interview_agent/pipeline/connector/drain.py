@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +15,7 @@ from interview_agent.domain.upload import AudioForm, PullMark, Upload, check_upl
 from interview_agent.ports.connector_pull import PulledChunk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from interview_agent.ports.connector import Connector, LiveChunk, LivePage
     from interview_agent.ports.connector_pull import ConnectorPulls, PullClaim, PulledPlace
