@@ -29,11 +29,13 @@ class GatewayNumber:
 
 @dataclass(frozen=True, slots=True)
 class TrackNumbering:
-    """How the numbers of a gateway become those of a track, in one epoch of the gateway.
+    """How the numbers of a gateway become those of a track, as long as a bot is the same.
 
-    Numbers below `floor_seq` were given in older epochs.
+    That is in one `join_epoch`, by our count of bots, and one `epoch`, by the gateway's, which may
+    not count them but number anew. Numbers below `floor_seq` were given before.
     """
 
+    join_epoch: int
     epoch: int
     base_seq: int
     floor_seq: int
@@ -61,25 +63,18 @@ def key_of(chunk_id: str) -> str:
     return f"sha256-{hashlib.sha256(chunk_id.encode(errors='surrogatepass')).hexdigest()}"
 
 
-def begin_epoch(epoch: int, first_seq: int, highest: int | None) -> TrackNumbering:
-    """Number an epoch whose lowest number is `first_seq`, behind `highest` on the track.
-
-    On a track without any chunk the numbers stay as they are.
-    """
-    if highest is None:
-        return TrackNumbering(epoch, 0, 0)
-    return TrackNumbering(epoch, highest + 1 - first_seq, highest + 1)
-
-
 def number_chunks(
     numbers: Sequence[GatewayNumber],
     numbering: TrackNumbering | None,
     *,
+    join_epoch: int,
     known: Mapping[str, int],
     highest: int | None,
 ) -> tuple[list[int | None], TrackNumbering | None]:
     """Number the chunks of one track in their order; return that and the numbering from now on.
 
+    What a new bot hears comes behind what is there; on a track without any chunk the numbers of
+    the gateway stay as they are.
     `known` has the numbers of stored chunks by key, `highest` is the highest of all. A chunk that
     was numbered before keeps its number; one that the gateway did not number gets the next. None
     for a chunk that has no place any more.
@@ -88,9 +83,11 @@ def number_chunks(
     given: list[int | None] = []
     for number in numbers:
         if number.key not in found:
-            if numbering is None or number.epoch > numbering.epoch:
-                first = _lowest(numbers, number.epoch, known)
-                numbering = begin_epoch(number.epoch, first, highest)
+            epochs = (join_epoch, number.epoch)
+            if numbering is None or epochs > (numbering.join_epoch, numbering.epoch):
+                floor_seq = _next(highest)
+                first = _lowest(numbers, number.epoch, known) if floor_seq else 0
+                numbering = TrackNumbering(*epochs, floor_seq - first, floor_seq)
             seq = _next(highest) if number.seq is None else numbering.seq_of(number)
             if seq is None or seq > MAX_SEQ:
                 given.append(None)

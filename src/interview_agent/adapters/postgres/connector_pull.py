@@ -93,8 +93,8 @@ WHERE excluded.name IS NOT NULL AND t.name IS DISTINCT FROM excluded.name
 """
 
 _TRACKS = """
-SELECT new.participant_id, t.participant_id IS NOT NULL AS there, t.name, t.epoch, t.base_seq,
-    t.floor_seq,
+SELECT new.participant_id, t.participant_id IS NOT NULL AS there, t.name, t.join_epoch, t.epoch,
+    t.base_seq, t.floor_seq,
     (SELECT max(seq) FROM chunks c WHERE c.meeting_id = $1 AND c.track = new.track) AS highest
 FROM unnest($2::text[], $3::text[]) AS new (participant_id, track)
 LEFT JOIN connector_tracks t ON t.meeting_id = $1 AND t.participant_id = new.participant_id
@@ -108,10 +108,11 @@ JOIN chunks c ON c.meeting_id = $1 AND c.track = new.track AND c.idempotency_key
 
 _NUMBER = """
 INSERT INTO connector_tracks AS t
-    (meeting_id, participant_id, track, name, epoch, base_seq, floor_seq)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+    (meeting_id, participant_id, track, name, join_epoch, epoch, base_seq, floor_seq)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (meeting_id, participant_id) DO UPDATE SET name = coalesce(excluded.name, t.name),
-    epoch = excluded.epoch, base_seq = excluded.base_seq, floor_seq = excluded.floor_seq
+    join_epoch = excluded.join_epoch, epoch = excluded.epoch, base_seq = excluded.base_seq,
+    floor_seq = excluded.floor_seq
 """
 
 
@@ -273,13 +274,18 @@ class PostgresConnectorPulls:
             by_participant.setdefault(chunk.participant_id, []).append(at)
         places: list[PulledPlace | None] = [None] * len(chunks)
         async with self._database.transaction() as connection:
-            await self._check_fence(connection, claim)
+            join_epoch = await self._check_fence(connection, claim)
             known = await self._known(connection, claim, chunks)
             for row in await self._tracks(connection, claim, list(by_participant)):
                 mine = by_participant[row["participant_id"]]
                 track = track_of(row["participant_id"])
                 given, name = await self._number(
-                    connection, claim, row, [chunks[at] for at in mine], known.get(track, {})
+                    connection,
+                    claim,
+                    row,
+                    [chunks[at] for at in mine],
+                    known=known.get(track, {}),
+                    join_epoch=join_epoch,
                 )
                 for at, seq in zip(mine, given, strict=True):
                     places[at] = None if seq is None else PulledPlace(track, seq, name)
@@ -291,14 +297,22 @@ class PostgresConnectorPulls:
         claim: PullClaim,
         row: Mapping[str, Any],
         chunks: Sequence[PulledChunk],
+        *,
         known: Mapping[str, int],
+        join_epoch: int,
     ) -> tuple[list[int | None], str | None]:
         """Number the chunks of one participant, whose row of `_TRACKS` this is."""
         before = None
-        if row["there"] and row["epoch"] >= 0:
-            before = TrackNumbering(row["epoch"], row["base_seq"], row["floor_seq"])
+        if row["there"] and row["join_epoch"] >= 0:
+            before = TrackNumbering(
+                row["join_epoch"], row["epoch"], row["base_seq"], row["floor_seq"]
+            )
         given, after = number_chunks(
-            [chunk.number for chunk in chunks], before, known=known, highest=row["highest"]
+            [chunk.number for chunk in chunks],
+            before,
+            join_epoch=join_epoch,
+            known=known,
+            highest=row["highest"],
         )
         told = next((chunk.name for chunk in reversed(chunks) if chunk.name), None)
         name: str | None = told or row["name"]
@@ -309,6 +323,7 @@ class PostgresConnectorPulls:
                 row["participant_id"],
                 track_of(row["participant_id"]),
                 name,
+                after.join_epoch,
                 after.epoch,
                 after.base_seq,
                 after.floor_seq,
@@ -349,14 +364,17 @@ class PostgresConnectorPulls:
         return [row for row in rows if row["there"]] + fresh
 
     @staticmethod
-    async def _check_fence(connection: Connection, claim: PullClaim) -> None:
-        there = await connection.fetchval(
-            "SELECT 1 FROM connector_sessions WHERE meeting_id = $1 AND pull_fence = $2 FOR UPDATE",
+    async def _check_fence(connection: Connection, claim: PullClaim) -> int:
+        """Lock the session and return its epoch."""
+        epoch: int | None = await connection.fetchval(
+            "SELECT epoch FROM connector_sessions WHERE meeting_id = $1 AND pull_fence = $2"
+            " FOR UPDATE",
             claim.meeting_id,
             claim.fence,
         )
-        if there is None:
+        if epoch is None:
             raise LeaseLost
+        return epoch
 
     async def _fetch(self, statement: str, *values: object) -> list[Mapping[str, Any]]:
         async with self._database.connection() as connection:

@@ -2,7 +2,8 @@
 
 `requests` is asked by callers, `operations` does it, `held` is the lock, `guard` the circuit
 breaker around a gateway, `recovery` what closes it. `reconcile` compares what is wanted with what
-is, `call_back` ends what is not. `pull` follows sessions, each by a `session_pull` with its `drain`.
+is, `call_back` ends what is not. `pull` follows sessions, each with a `session_pull`, and `drain`
+takes over their sound.
 """
 
 from interview_agent.pipeline.connector.call_back import CallBack
