@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -144,7 +145,7 @@ class SessionDrain:
         # Those without numbers stay in the order in which they came.
         ordered = sorted(
             (chunk for chunk in chunks if self._is_sound(chunk)),
-            key=lambda chunk: (chunk.epoch, -1 if chunk.seq is None else chunk.seq),
+            key=lambda chunk: (chunk.epoch, math.inf if chunk.seq is None else chunk.seq),
         )
         places = await self._parts.pulls.place(
             self._claim, [_pulled_chunk(chunk) for chunk in ordered]

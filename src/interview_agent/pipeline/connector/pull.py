@@ -83,6 +83,11 @@ class LivePull:
         self._stopping = asyncio.Event()
         self._held: dict[SessionPull, asyncio.Task[None]] = {}
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions this process follows now."""
+        return len(self._held)
+
     def stop(self) -> None:
         """Let every session go once its page is stored, for other processes to take."""
         self._stopping.set()
