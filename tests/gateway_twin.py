@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,6 +16,8 @@ from interview_agent.ports.connector import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
+
     from interview_agent.domain.errors import ConnectorError
 
 
@@ -56,17 +57,23 @@ class GatewayTwin:
         """The bots that are about."""
         return [bot for bot in self.bots if bot.state.alive]
 
-    def _called(self, name: str) -> None:
+    def _called(self, name: str, deadline_s: float) -> None:
+        assert deadline_s > 0
         self.calls.append(name)
+        self._fault_of(name)
+
+    def _fault_of(self, name: str) -> None:
         errors = self.faults.get(name)
         if errors and (error := errors.popleft()) is not None:
             raise error
 
     async def join(self, order: JoinOrder, *, deadline_s: float) -> GatewaySession:
         """Send a bot, one for each key."""
+        assert deadline_s > 0
+        self.calls.append("join")
         if self.hangs is not None:
             await self.hangs.wait()
-        self._called("join")
+        self._fault_of("join")
         known = [bot for bot in self.bots if bot.order.idempotency_key == order.idempotency_key]
         if not known:
             known = [Bot(order)]
@@ -78,14 +85,14 @@ class GatewayTwin:
 
     async def leave(self, meeting_id: str, *, deadline_s: float) -> None:
         """Call all bots back from a meeting."""
-        self._called("leave")
+        self._called("leave", deadline_s)
         for bot in self.active:
             if bot.order.meeting_id == meeting_id:
                 bot.state, bot.reason = SessionState.ENDED, EndReason.LEFT
 
     async def session(self, meeting_id: str, *, deadline_s: float) -> GatewaySession | None:
         """Say how the newest bot is."""
-        self._called("session")
+        self._called("session", deadline_s)
         if not self.tells:
             return None
         found = [bot for bot in self.bots if bot.order.meeting_id == meeting_id]
@@ -99,12 +106,14 @@ class GatewayTwin:
         self, meeting_id: str, cursor: str | None, *, limit: int, deadline_s: float
     ) -> LivePage:
         """Return nothing."""
-        self._called("live_chunks")
+        assert meeting_id
+        assert limit
+        self._called("live_chunks", deadline_s)
         return LivePage((), cursor)
 
     async def health(self, *, deadline_s: float) -> GatewayHealth:
         """Say what was set."""
-        self._called("health")
+        self._called("health", deadline_s)
         return GatewayHealth(self.healthy)
 
     async def aclose(self) -> None:

@@ -43,10 +43,14 @@ class Guarded:
         for error in errors:
             self.gateway.fail(name, error)
             with pytest.raises(type(error)):
-                if name == "join":
-                    await self.connector.join(ORDER, deadline_s=1)
-                else:
-                    await self.connector.live_chunks("m1", None, limit=1, deadline_s=1)
+                await self.ask(name)
+
+    async def ask(self, name: str) -> None:
+        """Join, or pull."""
+        if name == "join":
+            await self.connector.join(ORDER, deadline_s=1)
+        else:
+            await self.connector.live_chunks("m1", None, limit=1, deadline_s=1)
 
     async def state(self) -> BreakerState:
         return (await self.breakers.get(self.gateway.gateway)).state

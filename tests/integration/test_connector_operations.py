@@ -78,9 +78,9 @@ class Bench:
         return found
 
     async def asked_for_a_bot(self) -> None:
-        """Wait until an operation is about to order one."""
+        """Wait until an operation orders one, and is made to wait for the answer."""
         async with asyncio.timeout(5):
-            while (found := await self.sessions.get("m1")) is None or not found.unanswered:
+            while "join" not in self.gateway.calls:
                 await asyncio.sleep(0.01)
 
 
@@ -286,7 +286,8 @@ async def test_an_overtaken_join_and_its_successor_leave_one_bot(bench: Bench) -
     await bench.asked_for_a_bot()
     await bench.take_over()
     heir = asyncio.create_task(bench.join())
-    await asyncio.sleep(0.1)
+    while len(bench.gateway.calls) < 2:
+        await asyncio.sleep(0.01)
     bench.gateway.hangs.set()
     assert (await heir).state.connected
     with pytest.raises(LeaseLost):
