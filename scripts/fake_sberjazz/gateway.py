@@ -235,7 +235,7 @@ async def serve(
     gateway: FakeGateway, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[FakeGateway]:
     """Serve a gateway, by default on a free port of this machine; `address` says where."""
-    runner = web.AppRunner(gateway.application(), handle_signals=False, shutdown_timeout=1.0)
+    runner = web.AppRunner(gateway.application(), handle_signals=False, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     await site.start()

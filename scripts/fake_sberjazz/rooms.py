@@ -184,10 +184,11 @@ class Room:
 
 def session_of(room: Room, bot: Bot) -> dict[str, Any]:
     """Return what the contract says of a bot."""
+    state, reason = ("ended", "lost") if bot.state == GONE else (bot.state, bot.reason)
     return {
         "session_id": bot.session_id,
-        "state": bot.state,
-        "reason": bot.reason,
+        "state": state,
+        "reason": reason,
         "epoch": bot.epoch,
         "participants": room.people(),
         "audio": {"delivery": room.delivery, "tracks": len(room.people())},

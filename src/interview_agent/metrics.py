@@ -182,6 +182,25 @@ SWEPT = _counter(
     ("kind",),
     f"What would have been left lying and was seen to, by kind: {', '.join(SWEPT_KINDS)}.",
 )
+CONNECTOR_SESSIONS = _gauge(
+    "agent_sberjazz_sessions_total",
+    ("state",),
+    "Sessions of the connector: connected, or disconnected.",
+)
+CONNECTOR_HEALTH = _gauge(
+    "agent_sberjazz_connector_health", (), "1 when the gateway said last that it works."
+)
+BREAKER_OPEN = _gauge(
+    "agent_sberjazz_circuit_breaker_open",
+    (),
+    "1 while the gateway is left in peace; 0 too while a probe decides.",
+)
+BREAKER_RESETS = _counter(
+    "agent_sberjazz_circuit_breaker_resets_total",
+    ("source", "reason"),
+    "Times that the breaker was closed: by an admin (manual_reset), or by itself"
+    " (auto, health_recovered).",
+)
 AUDIO_HEARD = _counter("agent_audio_heard_seconds_total", (), "Audio transcribed, s.")
 LOOP_LAG = _gauge("agent_event_loop_lag_seconds", (), "Last measured delay of the event loop, s.")
 LOOP_RESTARTS = _counter("agent_loop_restarts_total", ("loop",), "Restarts of a supervised loop.")
@@ -232,6 +251,10 @@ METERS: tuple[Meter, ...] = (
     RECONCILE_LAST_FAILED,
     RECONCILE_LAST_RECONNECTED,
     SWEPT,
+    CONNECTOR_SESSIONS,
+    CONNECTOR_HEALTH,
+    BREAKER_OPEN,
+    BREAKER_RESETS,
     AUDIO_HEARD,
     LOOP_LAG,
     LOOP_RESTARTS,
