@@ -65,8 +65,6 @@ class ReconcileSummary:
     stale: int
     reconnected: int
     failed: int
-    stale_threshold_s: float
-    updated_at: datetime
 
 
 @dataclass(slots=True)
@@ -154,8 +152,6 @@ class Reconciliation:
             stale=run.stale,
             reconnected=run.reconnected,
             failed=run.failed,
-            stale_threshold_s=terms.stale_s,
-            updated_at=self._clock(),
         )
 
     async def _look_at_each(self, waiting: Iterator[ConnectorSession], run: _Run) -> None:
