@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from interview_agent.adapters.sberjazz.mock_sound import CHUNK_S
 from interview_agent.domain.connector import EndReason, SessionState
 from interview_agent.domain.errors import ConnectorUnavailable
 from interview_agent.ports.connector import (
@@ -35,11 +36,12 @@ _SOMEBODY = Participant("mock-1", "MockUser")
 
 @dataclass
 class _Room:
-    """A meeting with our bot in it; times are seconds of a monotonic clock."""
+    """A meeting with our bot in it; `joined_s` and `left_s` are of a monotonic clock."""
 
     epoch: int
     key: str
     joined_s: float
+    joined_at_ms: int
     left_s: float | None = None
 
 
@@ -75,9 +77,10 @@ class MockGateway(Connector):
         room = self._rooms.get(order.meeting_id)
         if room is None or (room.left_s is not None and room.key != order.idempotency_key):
             # Larger than any before, also than those of a process that ended.
-            epoch = max(int(time.time()), room.epoch + 1 if room else 0)
+            now_s = time.time()
+            epoch = max(int(now_s), room.epoch + 1 if room else 0)
             self._rooms.pop(order.meeting_id, None)
-            room = _Room(epoch, order.idempotency_key, self._clock())
+            room = _Room(epoch, order.idempotency_key, self._clock(), int(now_s * 1000))
             self._rooms[order.meeting_id] = room
             while len(self._rooms) > MAX_MEETINGS:
                 del self._rooms[next(iter(self._rooms))]
@@ -147,11 +150,10 @@ class MockGateway(Connector):
     def _read(
         self, meeting_id: str, room: _Room, taken: Sequence[tuple[float, int, int]]
     ) -> list[LiveChunk]:
-        began_ms = time.time() * 1000 - (self._clock() - room.joined_s) * 1000
         chunks = []
         for end_s, speaker, number in taken:
             voice = self._voices[speaker]
-            begin_s = number * 1.0
+            begin_s = number * CHUNK_S
             chunks.append(
                 LiveChunk(
                     chunk_id=f"{meeting_id}:{room.epoch}:{voice.participant.participant_id}:{number}",
@@ -161,7 +163,7 @@ class MockGateway(Connector):
                     sample_rate=voice.sample_rate,
                     channels=voice.channels,
                     participant=voice.participant,
-                    captured_at_ms=int(began_ms + begin_s * 1000),
+                    captured_at_ms=room.joined_at_ms + begin_s * 1000,
                     duration_ms=round((end_s - begin_s) * 1000),
                 )
             )
