@@ -166,12 +166,11 @@ class Reconciliation:
 
     async def _look_at(self, session: ConnectorSession, run: _Run) -> None:
         try:
-            if not session.wanted or session.deleted:
-                if not await self._bots.call_back(session.meeting_id):
-                    run.failed += 1
-                return
-            run.stale += 1
-            await self._compare(session, run)
+            if session.wanted and not session.deleted:
+                run.stale += 1
+                await self._compare(session, run)
+            else:
+                await self._call_back(session, run)
             run.faults_in_a_row = 0
         except (ConnectorBusy, LeaseLost, NotFound):
             # Somebody else is at it.
@@ -184,7 +183,8 @@ class Reconciliation:
     async def _compare(self, session: ConnectorSession, run: _Run) -> None:
         if session.silent_s > self._terms.expire_s:
             log.warning("session_expired")
-            await self._note(session, SessionUpdate(wanted=False, last_error="expired"))
+            await self._note(session, SessionUpdate(wanted=False))
+            await self._call_back(session, run)
             return
         if session.provider != self._connector.provider:
             return
@@ -198,6 +198,10 @@ class Reconciliation:
             await self._send_again(session, run)
         elif not self._terms.pulled:
             await self._note(session, SessionUpdate(state=answer.state, reason=answer.reason))
+
+    async def _call_back(self, session: ConnectorSession, run: _Run) -> None:
+        if not await self._bots.call_back(session.meeting_id):
+            run.failed += 1
 
     async def _note(self, session: ConnectorSession, update: SessionUpdate) -> None:
         operation = await self._sessions.begin(
