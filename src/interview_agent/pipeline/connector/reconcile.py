@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from interview_agent.pipeline.connector.operations import ConnectorOperations
     from interview_agent.ports.connector import Connector
     from interview_agent.ports.connector_sessions import ConnectorSession, ConnectorSessions
-    from interview_agent.ports.erasure import Bots
+    from interview_agent.ports.erasure import BotRecall
 
 Source = Literal["job", "admin"]
 
@@ -95,7 +95,7 @@ class Reconciliation:
         sessions: ConnectorSessions,
         connector: Connector,
         operations: ConnectorOperations,
-        bots: Bots,
+        bots: BotRecall,
         terms: ReconcileTerms,
         *,
         clock: Callable[[], datetime],
