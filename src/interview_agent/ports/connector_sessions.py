@@ -141,9 +141,9 @@ class ConnectorSessions(Protocol):
         ...
 
     async def prune(self, age_s: float, limit: int) -> int:
-        """Forget sessions that are over or unwanted and were not touched for `age_s`.
+        """Forget sessions that are over and were not touched for `age_s`; return how many.
 
-        Returns how many.
+        Also unwanted ones whose bot could not be called back, once they are silent for as long.
         """
         ...
 

@@ -105,7 +105,7 @@ class Deletions(Protocol):
         ...
 
 
-class Bots(Protocol):
+class BotRecall(Protocol):
     """The bots that gateways have in meetings."""
 
     async def call_back(self, meeting_id: str) -> bool:

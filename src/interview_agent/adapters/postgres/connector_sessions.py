@@ -82,12 +82,12 @@ WHERE {_FREE} AND CASE WHEN s.wanted AND m.deleted_at IS NULL
 ORDER BY s.looked_at NULLS FIRST, s.updated_at LIMIT $2
 """
 
-_PRUNE = """
+_PRUNE = f"""
 DELETE FROM connector_sessions WHERE meeting_id IN (
     SELECT meeting_id FROM connector_sessions s
-    WHERE (NOT s.wanted OR s.epoch = 0 OR s.state <> ALL($3))
-        AND (s.op_until IS NULL OR s.op_until < now())
-        AND greatest(s.updated_at, s.heartbeat_at) < now() - make_interval(secs => $1)
+    WHERE {_FREE} AND CASE WHEN s.epoch > 0 AND s.state = ANY($3)
+        THEN NOT s.wanted AND {_SILENT_S} > $1
+        ELSE greatest(s.updated_at, s.heartbeat_at) < now() - make_interval(secs => $1) END
     LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 """
@@ -108,7 +108,7 @@ def _session_of(row: Mapping[str, Any]) -> ConnectorSession:
 
 async def _refusal(connection: Connection, meeting_id: str) -> ConnectorBusy | NotFound:
     row = await connection.fetchrow(
-        "SELECT op_name, ceil(extract(epoch FROM op_until - now()))::int AS left_s"
+        "SELECT op_name, ceil(extract(epoch FROM op_until - clock_timestamp()))::int AS left_s"
         " FROM connector_sessions WHERE meeting_id = $1",
         meeting_id,
     )

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class CallBack:
-    """Implements `ports.erasure.Bots`; one try takes `patience_s` at most."""
+    """Implements `ports.erasure.BotRecall`; one try takes `patience_s` at most."""
 
     def __init__(
         self,

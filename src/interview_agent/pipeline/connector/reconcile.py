@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from interview_agent.pipeline.connector.operations import ConnectorOperations
     from interview_agent.ports.connector import Connector
     from interview_agent.ports.connector_sessions import ConnectorSession, ConnectorSessions
-    from interview_agent.ports.erasure import Bots
+    from interview_agent.ports.erasure import BotRecall
 
 Source = Literal["job", "admin"]
 
@@ -65,8 +65,6 @@ class ReconcileSummary:
     stale: int
     reconnected: int
     failed: int
-    stale_threshold_s: float
-    updated_at: datetime
 
 
 @dataclass(slots=True)
@@ -97,7 +95,7 @@ class Reconciliation:
         sessions: ConnectorSessions,
         connector: Connector,
         operations: ConnectorOperations,
-        bots: Bots,
+        bots: BotRecall,
         terms: ReconcileTerms,
         *,
         clock: Callable[[], datetime],
@@ -154,8 +152,6 @@ class Reconciliation:
             stale=run.stale,
             reconnected=run.reconnected,
             failed=run.failed,
-            stale_threshold_s=terms.stale_s,
-            updated_at=self._clock(),
         )
 
     async def _look_at_each(self, waiting: Iterator[ConnectorSession], run: _Run) -> None:
@@ -170,12 +166,11 @@ class Reconciliation:
 
     async def _look_at(self, session: ConnectorSession, run: _Run) -> None:
         try:
-            if not session.wanted or session.deleted:
-                if not await self._bots.call_back(session.meeting_id):
-                    run.failed += 1
-                return
-            run.stale += 1
-            await self._compare(session, run)
+            if session.wanted and not session.deleted:
+                run.stale += 1
+                await self._compare(session, run)
+            else:
+                await self._call_back(session, run)
             run.faults_in_a_row = 0
         except (ConnectorBusy, LeaseLost, NotFound):
             # Somebody else is at it.
@@ -188,7 +183,8 @@ class Reconciliation:
     async def _compare(self, session: ConnectorSession, run: _Run) -> None:
         if session.silent_s > self._terms.expire_s:
             log.warning("session_expired")
-            await self._note(session, SessionUpdate(wanted=False, last_error="expired"))
+            await self._note(session, SessionUpdate(wanted=False))
+            await self._call_back(session, run)
             return
         if session.provider != self._connector.provider:
             return
@@ -202,6 +198,10 @@ class Reconciliation:
             await self._send_again(session, run)
         elif not self._terms.pulled:
             await self._note(session, SessionUpdate(state=answer.state, reason=answer.reason))
+
+    async def _call_back(self, session: ConnectorSession, run: _Run) -> None:
+        if not await self._bots.call_back(session.meeting_id):
+            run.failed += 1
 
     async def _note(self, session: ConnectorSession, update: SessionUpdate) -> None:
         operation = await self._sessions.begin(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from interview_agent.ports.blob_store import BlobStore
-    from interview_agent.ports.erasure import Bots, ErasureRecords, OpenDeletion
+    from interview_agent.ports.erasure import BotRecall, ErasureRecords, OpenDeletion
     from interview_agent.ports.wake_queue import WakeQueue
 
 SETTLE_S = 10.0
@@ -46,7 +46,7 @@ class ErasureStage:
         blobs: BlobStore,
         wake: WakeQueue,
         *,
-        bots: Bots | None = None,
+        bots: BotRecall | None = None,
         settle_s: float = SETTLE_S,
         call_back_s: float = CALL_BACK_S,
     ) -> None:
