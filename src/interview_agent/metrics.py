@@ -182,6 +182,36 @@ SWEPT = _counter(
     ("kind",),
     f"What would have been left lying and was seen to, by kind: {', '.join(SWEPT_KINDS)}.",
 )
+LIVE_PULL_RUNS = _counter(
+    "agent_sberjazz_live_pull_runs_total",
+    ("source", "result"),
+    "Pulls of the sound of one session, by who asked (job, admin) and result (ok, failed).",
+)
+LIVE_PULL_LAST_SCANNED = _gauge(
+    "agent_sberjazz_live_pull_last_scanned", (), "Sessions that this process follows."
+)
+LIVE_PULL_LAST_CONNECTED = _gauge(
+    "agent_sberjazz_live_pull_last_connected", (), "Those of them whose bot is in the room."
+)
+LIVE_PULL_LAST_PULLED = _gauge(
+    "agent_sberjazz_live_pull_last_pulled", (), "Those of them whose last pull succeeded."
+)
+LIVE_PULL_LAST_INGESTED = _gauge(
+    "agent_sberjazz_live_pull_last_ingested", (), "New chunks of the last pull of each session."
+)
+LIVE_PULL_LAST_FAILED = _gauge(
+    "agent_sberjazz_live_pull_last_failed", (), "Sessions whose last pull failed."
+)
+LIVE_PULL_LAST_INVALID = _gauge(
+    "agent_sberjazz_live_pull_last_invalid_chunks",
+    (),
+    "Chunks of the last pull of each session that were none, or had no place.",
+)
+LIVE_PULL_DELAY = _histogram(
+    "agent_sberjazz_live_pull_delay_ms",
+    ("service",),
+    "Time from the capture of a sound, by the clock of the gateway, to its acceptance, ms.",
+)
 CONNECTOR_SESSIONS = _gauge(
     "agent_sberjazz_sessions_total",
     ("state",),
@@ -251,6 +281,14 @@ METERS: tuple[Meter, ...] = (
     RECONCILE_LAST_FAILED,
     RECONCILE_LAST_RECONNECTED,
     SWEPT,
+    LIVE_PULL_RUNS,
+    LIVE_PULL_LAST_SCANNED,
+    LIVE_PULL_LAST_CONNECTED,
+    LIVE_PULL_LAST_PULLED,
+    LIVE_PULL_LAST_INGESTED,
+    LIVE_PULL_LAST_FAILED,
+    LIVE_PULL_LAST_INVALID,
+    LIVE_PULL_DELAY,
     CONNECTOR_SESSIONS,
     CONNECTOR_HEALTH,
     BREAKER_OPEN,

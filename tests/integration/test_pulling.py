@@ -285,8 +285,8 @@ async def test_one_pull_for_an_operator_takes_what_nobody_pulls(stand: PullStand
     stand.fake.room("m1").add({"id": "no sound"})
     stand.fake.break_next("live-chunks", Fault("status"))
     pull = stand.pull()
-    summary = await pull.pull_once(limit_sessions=100, batch_limit=2)
-    again = await pull.pull_once(limit_sessions=100, batch_limit=2)
+    summary = await pull.pull_once(100, 2)
+    again = await pull.pull_once(100, 2)
     assert (summary.scanned, summary.connected) == (2, 2)
     assert (summary.pulled, summary.failed) == (1, 1)
     assert summary.ingested + again.ingested == 5

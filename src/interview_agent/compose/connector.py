@@ -28,6 +28,7 @@ from interview_agent.adapters.sberjazz import (
     SberjazzGateway,
     open_voices,
 )
+from interview_agent.compose.pulling import add_pulling
 from interview_agent.domain.errors import BadAudio, ConnectorError, StartupError
 from interview_agent.domain.readiness import findings
 from interview_agent.metrics import BREAKER_RESETS
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from interview_agent.compose.servers import Backends
     from interview_agent.domain.readiness import Issue
+    from interview_agent.pipeline.connector import LivePull
     from interview_agent.ports.audit import AuditLog
     from interview_agent.ports.connector import Connector
     from interview_agent.runtime.readiness import Check
@@ -64,6 +66,7 @@ class Bots:
     sessions: PostgresConnectorSessions
     breakers: PostgresBreakers
     operations: ConnectorOperations
+    pull: LivePull
 
 
 def open_bots(service: Service, parts: Backends, stack: AsyncExitStack) -> Bots | None:
@@ -93,7 +96,8 @@ def open_bots(service: Service, parts: Backends, stack: AsyncExitStack) -> Bots 
     service.loops["connector_gauges"] = partial(
         refresh_connector_gauges, service.metrics, connector, sessions, breakers
     )
-    return Bots(connector, sessions, breakers, operations)
+    pull = add_pulling(service, parts, connector)
+    return Bots(connector, sessions, breakers, operations, pull)
 
 
 def _now() -> datetime:
@@ -101,7 +105,8 @@ def _now() -> datetime:
 
 
 def _warn_of_ignored(settings: Settings) -> None:
-    ignored = {"sberjazz_retries", "sberjazz_retry_backoff_ms"} & settings.model_fields_set
+    unused = {"sberjazz_retries", "sberjazz_retry_backoff_ms", "sberjazz_live_pull_retries"}
+    ignored = unused & settings.model_fields_set
     if ignored:
         names = sorted(name.upper() for name in ignored)
         log.warning("settings_ignored", names=names, instead="SBERJAZZ_HTTP_RETRIES")

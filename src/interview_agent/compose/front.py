@@ -132,7 +132,7 @@ async def add_web(
     service.loops["backlog"] = backlog.run
     proxies = Proxies(settings.trusted_proxies)
     connector = (
-        ConnectorParts(connector_requests(service, parts, bots, audit))
+        ConnectorParts(connector_requests(service, parts, bots, audit), pull=bots.pull.pull_once)
         if bots is not None
         else None
     )

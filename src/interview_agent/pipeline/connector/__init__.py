@@ -15,7 +15,7 @@ from interview_agent.pipeline.connector.operations import (
     JoinWish,
     OperationRules,
 )
-from interview_agent.pipeline.connector.pull import LivePull, PullSummary
+from interview_agent.pipeline.connector.pull import LivePull, PullMeters, PullSummary
 from interview_agent.pipeline.connector.reconcile import ReconcileTerms, Reconciliation
 from interview_agent.pipeline.connector.recovery import BreakerRecovery, RecoveryTerms
 from interview_agent.pipeline.connector.requests import ConnectorRequests
@@ -31,6 +31,7 @@ __all__ = [
     "JoinWish",
     "LivePull",
     "OperationRules",
+    "PullMeters",
     "PullSummary",
     "PullTimes",
     "ReconcileTerms",

@@ -147,9 +147,8 @@ class SessionDrain:
             (chunk for chunk in chunks if self._is_sound(chunk)),
             key=lambda chunk: (chunk.epoch, math.inf if chunk.seq is None else chunk.seq),
         )
-        places = await self._parts.pulls.place(
-            self._claim, [_pulled_chunk(chunk) for chunk in ordered]
-        )
+        pulled = [_pulled_chunk(chunk) for chunk in ordered]
+        places = await self._parts.pulls.place(self._claim, pulled) if pulled else ()
         placed = [
             (chunk, place)
             for chunk, place in zip(ordered, places, strict=True)

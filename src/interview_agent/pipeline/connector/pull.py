@@ -48,14 +48,16 @@ class PullSummary:
     invalid_chunks: int
 
 
+def _untold(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class PullMeters:
-    """Is told of pulls; this one forgets them."""
+    """Who is told of each drain, and of what the last one of each session brought."""
 
-    def run(self, source: Source, result: Result) -> None:
-        """Take note that sessions were drained, or not."""
-
-    def last(self, summary: PullSummary) -> None:
-        """Take note of what the last pull of each session brought."""
+    run: Callable[[Source, Result], None] = _untold
+    last: Callable[[PullSummary], None] = _untold
 
 
 class LivePull:
@@ -92,6 +94,11 @@ class LivePull:
         """Let every session go once its page is stored, for other processes to take."""
         self._stopping.set()
 
+    async def left(self) -> None:
+        """Wait until every session was let go."""
+        if self._held:
+            await asyncio.wait(self._held.values())
+
     async def run(self) -> None:
         """Pull until `stop`; cancelling lets every session go."""
         async with asyncio.TaskGroup() as group:
@@ -111,7 +118,7 @@ class LivePull:
                 await asyncio.wait(self._held.values())
             keeping.cancel()
 
-    async def pull_once(self, *, limit_sessions: int, batch_limit: int) -> PullSummary:
+    async def pull_once(self, limit_sessions: int, batch_limit: int) -> PullSummary:
         """Drain sessions that nobody pulls now, `limit_sessions` at most.
 
         A page has `batch_limit` chunks at most. Raises `DatabaseError`.
