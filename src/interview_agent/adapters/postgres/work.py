@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interview_agent.adapters.postgres import schedule
+from interview_agent.adapters.postgres.database import rows_of
 from interview_agent.adapters.postgres.operations import CHUNK_GIVEN_UP, WORK_GIVEN_UP
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.domain.route import Stage, next_steps, steps_after_giving_up
@@ -62,7 +63,7 @@ async def fence(connection: Connection, claim: Claim) -> None:
 
 
 def _check(status: str) -> None:
-    if status.endswith(" 0"):
+    if rows_of(status) == 0:
         raise LeaseLost
 
 
