@@ -149,6 +149,24 @@ FEED_PARTIALS_DROPPED = _counter(
 LEASES_LOST = _counter(
     "agent_leases_lost_total", ("stage",), "Pieces of work whose result was fenced off."
 )
+CONNECTOR_SESSIONS = _gauge(
+    "agent_sberjazz_sessions_total",
+    ("state",),
+    "Sessions of the connector: connected, or disconnected.",
+)
+CONNECTOR_HEALTH = _gauge(
+    "agent_sberjazz_connector_health", (), "1 when the gateway said last that it works."
+)
+BREAKER_OPEN = _gauge(
+    "agent_sberjazz_circuit_breaker_open",
+    (),
+    "1 while the gateway is left in peace; 0 too while a probe decides.",
+)
+BREAKER_RESETS = _counter(
+    "agent_sberjazz_circuit_breaker_resets_total",
+    ("source", "reason"),
+    "Times that the breaker was closed: by an admin (manual_reset), or by itself"
+    " (auto, health_recovered).",
 RECONCILE_RUNS = _counter(
     "agent_sberjazz_reconcile_runs_total",
     ("source", "result"),
@@ -227,6 +245,10 @@ METERS: tuple[Meter, ...] = (
     FEED_ITEMS,
     FEED_PARTIALS_DROPPED,
     LEASES_LOST,
+    CONNECTOR_SESSIONS,
+    CONNECTOR_HEALTH,
+    BREAKER_OPEN,
+    BREAKER_RESETS,
     RECONCILE_RUNS,
     RECONCILE_LAST_STALE,
     RECONCILE_LAST_FAILED,

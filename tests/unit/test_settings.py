@@ -42,7 +42,7 @@ def test_a_value_is_stripped() -> None:
 
 
 def test_variables_that_are_not_ours_are_left_alone() -> None:
-    assert read_settings({"PATH": "/bin", "SBERJAZZ_RETRIES": "3"}) == Settings()
+    assert read_settings({"PATH": "/bin", "ALERT_RELAY_RETRIES": "3"}) == Settings()
 
 
 def test_a_list_is_separated_by_commas_and_blank_items_are_dropped() -> None:

@@ -1,12 +1,23 @@
-"""The gateway of `MEETING_CONNECTOR_PROVIDER`."""
+"""The connector of `MEETING_CONNECTOR_PROVIDER`: its gateway, and all that works with it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+import structlog
+
+from interview_agent.adapters.postgres import (
+    PostgresArchive,
+    PostgresBreakers,
+    PostgresConnectorSessions,
+    PostgresIntake,
+)
 from interview_agent.adapters.sberjazz import (
     AnswerLimits,
     GatewayAddress,
@@ -17,13 +28,126 @@ from interview_agent.adapters.sberjazz import (
     SberjazzGateway,
     open_voices,
 )
-from interview_agent.domain.errors import BadAudio, StartupError
+from interview_agent.domain.errors import BadAudio, ConnectorError, StartupError
+from interview_agent.domain.readiness import findings
+from interview_agent.metrics import BREAKER_RESETS
+from interview_agent.pipeline.connector import (
+    ConnectorOperations,
+    ConnectorRequests,
+    GuardedConnector,
+    OperationRules,
+)
+from interview_agent.runtime.connector_gauges import refresh_connector_gauges
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AsyncExitStack
 
+    from interview_agent.compose.servers import Backends
+    from interview_agent.domain.readiness import Issue
+    from interview_agent.ports.audit import AuditLog
     from interview_agent.ports.connector import Connector
+    from interview_agent.runtime.readiness import Check
+    from interview_agent.runtime.service import Service
     from interview_agent.settings import Settings
+
+_PROBE_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Bots:
+    """What every part of a process that works with the connector shares."""
+
+    connector: Connector
+    sessions: PostgresConnectorSessions
+    breakers: PostgresBreakers
+    operations: ConnectorOperations
+
+
+def open_bots(service: Service, parts: Backends, stack: AsyncExitStack) -> Bots | None:
+    """Join the gateway with its rows, None where there is no gateway. Raises `StartupError`."""
+    settings = service.settings
+    gateway = open_connector(settings, stack)
+    if gateway is None:
+        return None
+    _warn_of_ignored(settings)
+    sessions, breakers = (
+        PostgresConnectorSessions(parts.database),
+        PostgresBreakers(parts.database),
+    )
+    connector = GuardedConnector(
+        gateway,
+        breakers,
+        threshold=settings.sberjazz_cb_failure_threshold,
+        open_s=settings.sberjazz_cb_open_sec,
+    )
+    rules = OperationRules(
+        lock_s=settings.sberjazz_op_lock_ttl_sec,
+        fresh_s=settings.sberjazz_join_idempotent_ttl_sec,
+        link_hosts=settings.sberjazz_join_hosts,
+        needs_link=settings.meeting_connector_provider != "sberjazz_mock",
+    )
+    operations = ConnectorOperations(connector, sessions, rules, clock=_now)
+    service.loops["connector_gauges"] = partial(
+        refresh_connector_gauges, service.metrics, connector, sessions, breakers
+    )
+    return Bots(connector, sessions, breakers, operations)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _warn_of_ignored(settings: Settings) -> None:
+    ignored = {"sberjazz_retries", "sberjazz_retry_backoff_ms"} & settings.model_fields_set
+    if ignored:
+        names = sorted(name.upper() for name in ignored)
+        log.warning("settings_ignored", names=names, instead="SBERJAZZ_HTTP_RETRIES")
+
+
+def connector_requests(
+    service: Service, parts: Backends, bots: Bots, audit: AuditLog
+) -> ConnectorRequests:
+    """Join what callers may ask of the connector."""
+    metrics = service.metrics
+    by_admin = {"source": "admin", "reason": "manual_reset"}
+    metrics.start_at_zero(
+        BREAKER_RESETS, [by_admin, {"source": "auto", "reason": "health_recovered"}]
+    )
+    return ConnectorRequests(
+        bots.operations,
+        bots.connector,
+        bots.breakers,
+        bots.sessions,
+        archive=PostgresArchive(parts.database),
+        intake=PostgresIntake(parts.database),
+        audit=audit,
+        clock=_now,
+        auto_join=service.settings.meeting_auto_join_on_start,
+        on_reset=partial(metrics.count, BREAKER_RESETS, 1, **by_admin),
+    )
+
+
+def startup_probes(settings: Settings, bots: Bots | None) -> Sequence[Check]:
+    """Return the probe of the gateway that is made once, at the start of a production."""
+    probed = settings.is_prod and settings.sberjazz_startup_probe_enabled
+    if bots is None or not probed or settings.meeting_connector_provider != "sberjazz":
+        return ()
+    connector = bots.connector
+    fatal = settings.sberjazz_startup_probe_fail_fast_in_prod
+
+    async def look() -> Sequence[Issue]:
+        try:
+            health = await connector.health(deadline_s=_PROBE_S)
+        except ConnectorError as error:
+            return [findings.SBERJAZZ_STARTUP_PROBE_ERROR.found(prod=fatal, about=error.code)]
+        if health.healthy:
+            return []
+        return [findings.SBERJAZZ_STARTUP_PROBE_FAILED.found(prod=fatal)]
+
+    return (look,)
 
 
 def open_connector(settings: Settings, stack: AsyncExitStack) -> Connector | None:

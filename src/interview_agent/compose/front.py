@@ -16,6 +16,7 @@ from interview_agent.adapters.postgres import (
 )
 from interview_agent.compose.access import access_policy, open_authenticator
 from interview_agent.compose.admin import add_audit, admin_parts
+from interview_agent.compose.connector import connector_requests
 from interview_agent.domain.readiness import errors_in
 from interview_agent.domain.roles import serves_api
 from interview_agent.metrics import (
@@ -38,7 +39,7 @@ from interview_agent.web.listen import listen
 from interview_agent.web.live.limits import MAX_MESSAGE_BYTES, SocketLimits
 from interview_agent.web.live.sockets import SOCKETS
 from interview_agent.web.origins import Origins
-from interview_agent.web.parts import Limits, Probe, ProbeParts, Readiness, WebParts
+from interview_agent.web.parts import ConnectorParts, Limits, Probe, ProbeParts, Readiness, WebParts
 from interview_agent.web.proxies import Proxies
 from interview_agent.web.rates import RateLimits
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from interview_agent.adapters.postgres import Database
     from interview_agent.adapters.valkey import ValkeyBroadcast
+    from interview_agent.compose.connector import Bots
     from interview_agent.compose.servers import Backends
     from interview_agent.runtime.service import Service
     from interview_agent.settings import Settings
@@ -112,7 +114,9 @@ def _feed(service: Service, archive: PostgresArchive, broadcast: ValkeyBroadcast
     return feed
 
 
-async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> None:
+async def add_web(
+    service: Service, parts: Backends, stack: AsyncExitStack, bots: Bots | None
+) -> None:
     """Serve what the roles of the process answer, until `stack` closes."""
     settings = service.settings
     if not serves_api(service.roles):
@@ -127,6 +131,11 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
     backlog = Backlog(PostgresBacklog(parts.database), settings.backlog_max_chunks)
     service.loops["backlog"] = backlog.run
     proxies = Proxies(settings.trusted_proxies)
+    connector = (
+        ConnectorParts(connector_requests(service, parts, bots, audit))
+        if bots is not None
+        else None
+    )
     ingest = Ingest(
         PostgresIntake(parts.database),
         archive,
@@ -157,6 +166,7 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
                 settings.cors_allowed_origins, credentials=settings.cors_allow_credentials
             ),
             admin=admin_parts(service, parts, audit),
+            connector=connector,
             limits=Limits(
                 chunk_max_bytes=settings.chunk_max_bytes,
                 recording_max_bytes=settings.recording_max_bytes,

@@ -16,6 +16,7 @@ from interview_agent.adapters.postgres import (
     migrate,
 )
 from interview_agent.compose.access import check_access
+from interview_agent.compose.connector import open_bots, startup_probes
 from interview_agent.compose.front import add_web
 from interview_agent.compose.readiness import add_checks, judge_settings, judge_start
 from interview_agent.compose.servers import connect, find_addresses, open_backends
@@ -53,10 +54,11 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
     async with AsyncExitStack() as stack:
         parts = await open_backends(service, stages, stack)
         await add_stages(service, stages, parts, stack)
+        bots = open_bots(service, parts, stack)
         _add_upkeep(service, parts)
         stack.push_async_callback(service.checks.aclose)
-        await judge_start(service)
-        await add_web(service, parts, stack)
+        await judge_start(service, *startup_probes(settings, bots))
+        await add_web(service, parts, stack, bots)
         yield service
 
 

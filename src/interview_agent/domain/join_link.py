@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_LINK_CHARS = 2_000
-HOST_PATTERN = r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]"
-"""A host by its name, `*.` before it for all below it; an address is none."""
-
 _PLAIN = re.compile(r"https://[\x21-\x7e]+\Z", re.IGNORECASE)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, FilePath, SecretStr
 
 from interview_agent.settings.group import Group
-from interview_agent.settings.kinds import Csv, Statuses, Url
+from interview_agent.settings.kinds import Csv, Hosts, Statuses, Url
 
 
 class Connector(Group):
@@ -16,9 +16,14 @@ class Connector(Group):
     heading = "Connector"
 
     meeting_connector_provider: Literal["none", "sberjazz", "sberjazz_mock"] = Field(
-        "none",
-        description="Where bots join meetings. This release joins none: the others are only checked"
-        " by readiness.",
+        "sberjazz_mock",
+        description="Whose bots join meetings: of a gateway at SBERJAZZ_API_BASE, of one inside"
+        " this process that plays files (`sberjazz_mock`), or nobody's.",
+    )
+    meeting_auto_join_on_start: bool = Field(
+        False,
+        description="Send a bot into each meeting in real time at its start, unless that says"
+        " otherwise, its consent is denied, or it names no link.",
     )
     sberjazz_api_base: Url | None = Field(
         None, description="Address of the SberJazz gateway, which speaks its published contract."
@@ -54,6 +59,52 @@ class Connector(Group):
         None,
         description="File of the only authorities that may sign the gateway's certificate, as PEM;"
         " unset: those of the system.",
+    )
+    sberjazz_require_https_in_prod: bool = Field(
+        True,
+        description="In production, take a gateway without TLS for an error"
+        " (`sberjazz_api_base_not_https`).",
+    )
+    sberjazz_startup_probe_enabled: bool = Field(
+        True, description="In production, ask the gateway at the start whether it works."
+    )
+    sberjazz_startup_probe_fail_fast_in_prod: bool = Field(
+        True, description="Take a probe that failed for an error; `false`: for a warning."
+    )
+    sberjazz_join_hosts: Hosts = Field(
+        ("salutejazz.ru", "*.salutejazz.ru", "jazz.sber.ru"),
+        description="Hosts that links into meetings may lead to, comma-separated; `*.` before a"
+        " name: all below it.",
+    )
+    sberjazz_join_idempotent_ttl_sec: float = Field(
+        30.0,
+        ge=0,
+        description="Joining a meeting again asks the gateway only if its bot was not seen for so"
+        " long, in seconds.",
+    )
+    sberjazz_session_ttl_sec: float = Field(
+        86_400.0, ge=60, description="Sessions that are over are forgotten after so many seconds."
+    )
+    sberjazz_op_lock_ttl_sec: float = Field(
+        60.0,
+        ge=10,
+        description="Longest time that an operation on a meeting whose process died holds up the"
+        " next, in seconds; four fifths of it bound the calls of one operation.",
+    )
+    sberjazz_cb_failure_threshold: int = Field(
+        5,
+        ge=1,
+        description="Failures of the gateway in a row after which it is left in peace: timeouts,"
+        " no connection, 5xx and 429.",
+    )
+    sberjazz_cb_open_sec: float = Field(
+        60.0, ge=5, description="Seconds for which it is; then one call is let through as a probe."
+    )
+    sberjazz_retries: int = Field(
+        2, ge=0, description="Ignored, with a warning: SBERJAZZ_HTTP_RETRIES are all there are."
+    )
+    sberjazz_retry_backoff_ms: int = Field(
+        300, ge=0, description="Ignored, with a warning, as SBERJAZZ_RETRIES is."
     )
     sberjazz_mock_audio_paths: Csv = Field(
         (),

@@ -129,9 +129,9 @@ class ConnectorParts:
     """
 
     requests: ConnectorRequests
-    reconcile: Callable[[int], Awaitable[ReconcileSummary]]
-    pull: Callable[[int, int], Awaitable[PullSummary]]
-    stale_s: float
+    reconcile: Callable[[int], Awaitable[ReconcileSummary]] | None = None
+    pull: Callable[[int, int], Awaitable[PullSummary]] | None = None
+    stale_s: float = 900.0
 
 
 @dataclass(frozen=True, slots=True)

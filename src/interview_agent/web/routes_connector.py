@@ -87,6 +87,8 @@ async def reconcile_sessions(call: Call) -> dict[str, Any]:
     """Look at the sessions now."""
     query: ReconcileQuery = call.query
     parts = _parts(call)
+    if parts.reconcile is None:
+        raise ConnectorDisabled
     await parts.requests.record("connector_reconcile", _event(call))
     summary = await parts.reconcile(query.limit)
     return {
@@ -103,6 +105,8 @@ async def pull_live(call: Call) -> dict[str, Any]:
     """Pull sound now."""
     query: LivePullQuery = call.query
     parts = _parts(call)
+    if parts.pull is None:
+        raise ConnectorDisabled
     await parts.requests.record("connector_live_pull", _event(call))
     summary = await parts.pull(query.limit_sessions, query.batch_limit)
     return {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from interview_agent.domain.connector import EndReason, SessionState
+from interview_agent.domain.connector import EndReason, SessionState, may_rejoin_now
 from interview_agent.domain.errors import (
     AgentError,
     Conflict,
@@ -55,15 +55,13 @@ class OperationRules:
 
     `lock_s`: how long the lock of a process that died holds others up; the calls of one operation
     take less. A session that showed itself within `fresh_s` is not joined again. Links lead to
-    `link_hosts`; `needs_link`: without one there is nothing to join. Within the window of the
-    budget nobody's wish alone sends more than `rejoin_budget` bots.
+    `link_hosts`; `needs_link`: without one there is nothing to join.
     """
 
     lock_s: float = 60.0
     fresh_s: float = 30.0
     link_hosts: tuple[str, ...] = ()
     needs_link: bool = True
-    rejoin_budget: int = 5
 
 
 class ConnectorOperations:
@@ -179,7 +177,7 @@ class ConnectorOperations:
             if found is None:
                 return before
             gone = not found.state.alive and (found.reason or EndReason.LOST).may_rejoin
-            if not gone or len(before.rejoins) >= self._rules.rejoin_budget:
+            if not gone or not may_rejoin_now(before.rejoins, self._clock()):
                 return await self._note(held, found)
             return await self._send(held)
 
