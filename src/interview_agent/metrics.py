@@ -167,6 +167,7 @@ BREAKER_RESETS = _counter(
     ("source", "reason"),
     "Times that the breaker was closed: by an admin (manual_reset), or by itself"
     " (auto, health_recovered).",
+)
 RECONCILE_RUNS = _counter(
     "agent_sberjazz_reconcile_runs_total",
     ("source", "result"),

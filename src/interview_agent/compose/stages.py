@@ -12,6 +12,7 @@ from interview_agent.adapters.postgres import (
     PostgresWorkStore,
 )
 from interview_agent.adapters.smtp import SmtpMailer, SmtpServer
+from interview_agent.compose.reconciliation import call_back
 from interview_agent.compose.servers import secret_of
 from interview_agent.compose.speech import default_language, speech_stages, tracks_at_once
 from interview_agent.domain.readiness.findings import LOOP_NOT_TICKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AsyncExitStack
 
+    from interview_agent.compose.connector import Bots
     from interview_agent.compose.servers import Backends
     from interview_agent.ports.work import StageHandler
     from interview_agent.runtime.service import Service
@@ -37,12 +39,16 @@ _OTHER_STAGES_CONCURRENCY = 2
 
 
 async def add_stages(
-    service: Service, stages: Sequence[Stage], parts: Backends, stack: AsyncExitStack
+    service: Service,
+    stages: Sequence[Stage],
+    parts: Backends,
+    stack: AsyncExitStack,
+    bots: Bots | None,
 ) -> None:
     """Make the loops of these stages."""
     settings = service.settings
     work = PostgresWorkStore(parts.database)
-    handlers = _quiet_stages(settings, parts)
+    handlers = _quiet_stages(settings, parts, bots)
     if Stage.STT in stages:
         handlers |= await speech_stages(service, parts, stack)
     concurrency = {Stage.STT: tracks_at_once(settings), Stage.LIVE: settings.live_max_tracks}
@@ -69,7 +75,9 @@ async def add_stages(
         )
 
 
-def _quiet_stages(settings: Settings, parts: Backends) -> dict[Stage, StageHandler]:
+def _quiet_stages(
+    settings: Settings, parts: Backends, bots: Bots | None
+) -> dict[Stage, StageHandler]:
     """Make the stages that hear nothing."""
     records = PostgresStageRecords(parts.database)
     forgetting = PostgresErasureRecords(parts.database)
@@ -79,7 +87,12 @@ def _quiet_stages(settings: Settings, parts: Backends) -> dict[Stage, StageHandl
             records, parts.broadcast, language=default_language(settings)
         ),
         Stage.DELIVERY: DeliveryStage(records, _mailer(settings), pii_masking=settings.pii_masking),
-        Stage.ERASURE: ErasureStage(forgetting, parts.blobs, parts.wake),
+        Stage.ERASURE: ErasureStage(
+            forgetting,
+            parts.blobs,
+            parts.wake,
+            bots=call_back(bots) if bots is not None else None,
+        ),
         Stage.RETENTION: RetentionStage(
             forgetting,
             parts.blobs,

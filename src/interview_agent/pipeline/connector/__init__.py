@@ -13,7 +13,11 @@ from interview_agent.pipeline.connector.operations import (
     JoinWish,
     OperationRules,
 )
-from interview_agent.pipeline.connector.reconcile import ReconcileTerms, Reconciliation
+from interview_agent.pipeline.connector.reconcile import (
+    ReconcileSummary,
+    ReconcileTerms,
+    Reconciliation,
+)
 from interview_agent.pipeline.connector.recovery import BreakerRecovery, RecoveryTerms
 from interview_agent.pipeline.connector.requests import ConnectorRequests
 
@@ -25,6 +29,7 @@ __all__ = [
     "GuardedConnector",
     "JoinWish",
     "OperationRules",
+    "ReconcileSummary",
     "ReconcileTerms",
     "Reconciliation",
     "RecoveryTerms",
