@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -89,11 +90,12 @@ class CountingModel(SpeechModel):
 class MemoryBlobs:
     """Blobs as temporary files, with a count of how often each was opened.
 
-    Without any blob the store is down.
+    Without any blob the store is down; `unreadable` ones can be opened, but not read.
     """
 
     blobs: dict[str, bytes] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
 
     async def put(self, key: str, body: bytes) -> None:
         """Keep the bytes."""
@@ -106,10 +108,21 @@ class MemoryBlobs:
         if key not in self.blobs:
             raise NotFound
         self.opened.append(key)
+        if key in self.unreadable:
+            return write_only(self.blobs[key])
         file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         file.write(self.blobs[key])
         file.seek(0)
         return file
+
+
+def write_only(body: bytes) -> BinaryIO:
+    """Return an open file of the right length that every attempt to read fails on."""
+    with tempfile.NamedTemporaryFile() as named:
+        file = Path(named.name).open("wb")  # noqa: SIM115 - the caller closes it
+    file.write(body)
+    file.flush()
+    return file
 
 
 class ScriptedStream(AudioStream):

@@ -77,16 +77,6 @@ def normal(words: Sequence[tuple[str, float, float]]) -> list[tuple[str, float, 
     ]
 
 
-def edits(one: Sequence[str], other: Sequence[str]) -> int:
-    """Return the least number of insertions, deletions and substitutions."""
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        before, row[0] = row[0], i
-        for j, b in enumerate(other, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
-    return row[-1]
-
-
 def heard_words(segments: Sequence[Any]) -> list[tuple[str, float, float]]:
     """Return the words of our segments in the same form."""
     return normal([(w.text, w.start_s, w.end_s) for s in segments for w in s.words])

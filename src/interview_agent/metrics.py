@@ -168,6 +168,39 @@ BREAKER_RESETS = _counter(
     "Times that the breaker was closed: by an admin (manual_reset), or by itself"
     " (auto, health_recovered).",
 )
+RECONCILE_RUNS = _counter(
+    "agent_sberjazz_reconcile_runs_total",
+    ("source", "result"),
+    "Runs of the connector's reconciliation, by who asked (job, admin) and result (ok, failed).",
+)
+RECONCILE_LAST_STALE = _gauge(
+    "agent_sberjazz_reconcile_last_stale",
+    (),
+    "Wanted sessions that the last reconciliation was in doubt about.",
+)
+RECONCILE_LAST_FAILED = _gauge(
+    "agent_sberjazz_reconcile_last_failed",
+    (),
+    "Sessions that the last reconciliation could not set right.",
+)
+RECONCILE_LAST_RECONNECTED = _gauge(
+    "agent_sberjazz_reconcile_last_reconnected",
+    (),
+    "Bots that the last reconciliation sent again.",
+)
+SWEPT_KINDS = (
+    "orphan_file",
+    "audit_row",
+    "retention_due",
+    "expired_lease",
+    "lost_wake_up",
+    "connector_session",
+)
+SWEPT = _counter(
+    "agent_swept_total",
+    ("kind",),
+    f"What would have been left lying and was seen to, by kind: {', '.join(SWEPT_KINDS)}.",
+)
 AUDIO_HEARD = _counter("agent_audio_heard_seconds_total", (), "Audio transcribed, s.")
 LOOP_LAG = _gauge("agent_event_loop_lag_seconds", (), "Last measured delay of the event loop, s.")
 LOOP_RESTARTS = _counter("agent_loop_restarts_total", ("loop",), "Restarts of a supervised loop.")
@@ -217,6 +250,11 @@ METERS: tuple[Meter, ...] = (
     CONNECTOR_HEALTH,
     BREAKER_OPEN,
     BREAKER_RESETS,
+    RECONCILE_RUNS,
+    RECONCILE_LAST_STALE,
+    RECONCILE_LAST_FAILED,
+    RECONCILE_LAST_RECONNECTED,
+    SWEPT,
     AUDIO_HEARD,
     LOOP_LAG,
     LOOP_RESTARTS,

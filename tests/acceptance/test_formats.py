@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from test_speech_to_report import plain, word_errors
 
+from captions.words import edits, plain
 from encoded_audio import Signal, cut, encode_as, pcm, resampled, wav
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ async def test_every_format_whole_or_in_chunks_gives_the_words_of_the_plain_file
         heard[each.name] = plain(" ".join(segment["raw_text"] for segment in segments))
     expected = heard["whole-wav"]
     assert 30 < len(expected) < 42
-    errors = {name: word_errors(expected, words) for name, words in heard.items()}
+    errors = {name: edits(expected, words) for name, words in heard.items()}
     assert max(errors.values()) <= 1, (errors, heard)
     assert await agent.stop() == 0
 

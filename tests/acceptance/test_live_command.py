@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from captions.words import edits
 from cutting_proxy import CuttingProxy
-from real_speech import edits
 from running_agents import KEY
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import asyncpg
 import pytest
 from aiohttp import ClientSession, WSMsgType
 
-from real_speech import edits, recording, silence
+from captions.words import edits
+from real_speech import recording, silence
 from running_agents import KEY
 from socket_client import chunk, frame
 

@@ -11,9 +11,9 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from captions.words import edits
 from cutting_proxy import CuttingProxy
 from headless_chromium import EXECUTABLE, Chromium
-from real_speech import edits
 from running_agents import KEY
 
 if TYPE_CHECKING:

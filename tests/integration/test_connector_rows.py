@@ -191,11 +191,18 @@ async def test_only_stale_wanted_sessions_and_unwanted_bots_are_looked_at(
     await joined(sessions, "m2", wanted=False)
     await joined(sessions, "m3", **kicked)
     await age(database, "m3", 1000)
-    assert [each.meeting_id for each in await sessions.to_reconcile(900, 10)] == ["m2"]
+    assert [each.meeting_id for each in await sessions.to_reconcile(900, 10, pull_failures=3)] == [
+        "m2"
+    ]
     await age(database, "m1", 1000)
-    assert {each.meeting_id for each in await sessions.to_reconcile(900, 10)} == {"m1", "m2"}
+    assert {each.meeting_id for each in await sessions.to_reconcile(900, 10, pull_failures=3)} == {
+        "m1",
+        "m2",
+    }
     await begin(sessions, "m2")
-    assert [each.meeting_id for each in await sessions.to_reconcile(900, 10)] == ["m1"]
+    assert [each.meeting_id for each in await sessions.to_reconcile(900, 10, pull_failures=3)] == [
+        "m1"
+    ]
 
 
 async def test_a_session_whose_bot_shows_signs_of_life_is_left_in_peace(
@@ -206,7 +213,7 @@ async def test_a_session_whose_bot_shows_signs_of_life_is_left_in_peace(
     operation = await begin(sessions)
     await sessions.update(operation, SessionUpdate(heartbeat=True))
     await sessions.end(operation)
-    assert await sessions.to_reconcile(900, 10) == []
+    assert await sessions.to_reconcile(900, 10, pull_failures=3) == []
 
 
 async def test_those_who_waited_longest_for_a_look_come_first(
@@ -217,11 +224,11 @@ async def test_those_who_waited_longest_for_a_look_come_first(
         await age(database, meeting_id, 1000)
     seen = []
     for _ in range(3):
-        found = (await sessions.to_reconcile(900, 1))[0].meeting_id
+        found = (await sessions.to_reconcile(900, 1, pull_failures=3))[0].meeting_id
         seen.append(found)
         await sessions.looked_at(found)
     assert sorted(seen) == ["m1", "m2", "m3"]
-    assert (await sessions.to_reconcile(900, 1))[0].meeting_id == seen[0]
+    assert (await sessions.to_reconcile(900, 1, pull_failures=3))[0].meeting_id == seen[0]
 
 
 async def test_old_sessions_that_are_over_are_pruned_and_living_ones_never(

@@ -19,8 +19,9 @@ import pytest
 from decoder_driver import AUTO, decode, feed
 from encoded_audio import ENCODERS, encode_as, tones, wav
 from interview_agent.adapters.decoder.child_decoder import ChildDecoder
-from interview_agent.domain.errors import Backpressure, BadAudio, SttError
+from interview_agent.domain.errors import Backpressure, BadAudio, StorageError, SttError
 from interview_agent.ports.audio import SAMPLE_RATE, Samples
+from made_speech import write_only
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -386,3 +387,19 @@ async def test_children_have_no_network_no_environment_and_no_way_up(
     if os.geteuid() == 0:
         assert "0" not in status["Uid"].split()
     await stream.aclose()
+
+
+@pytest.mark.parametrize("kind", [*ENCODERS, "pcm"])
+async def test_a_file_that_cannot_be_read_now_says_nothing_of_its_audio(
+    decoder: ChildDecoder, kind: str
+) -> None:
+    """In the middle of a stream as at its beginning."""
+    raw = {"codec": "pcm", "sample_rate": SAMPLE_RATE, "channels": 1, "channel": None}
+    body = bytes(64_000) if kind == "pcm" else encode_as(kind, TONE)
+    for readable in (b"", body[: len(body) // 2]):
+        stream = await decoder.open(**(raw if kind == "pcm" else AUTO))
+        if readable:
+            await feed(stream, readable)
+        with write_only(body[len(readable) :]) as file, pytest.raises(StorageError):
+            await drain(stream.feed(file))
+        await stream.aclose()

@@ -16,7 +16,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from test_intake import chunk
 
 from interview_agent.adapters.postgres import (
     Database,
@@ -37,6 +36,7 @@ from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.transcriber import TrackProgress
 from interview_agent.runtime.loop import LoopTimes, StageLoop
 from local_broadcast import LocalBroadcast
+from work_bench import chunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -115,10 +115,11 @@ class NoWakes:
     def bury(self, stage: Stage, meeting_id: str, track: str, reason: str) -> None:
         """Forget it."""
 
-    async def wait(self, stage: Stage, timeout_s: float) -> None:
+    async def wait(self, stage: Stage, timeout_s: float) -> bool:
         """Return after the time."""
         assert stage is Stage.DELIVERY
         await asyncio.sleep(timeout_s)
+        return False
 
 
 class Office:

@@ -35,8 +35,12 @@ _EXTERNAL_PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """What every part of a process shares."""
+    """What every part of a process shares.
 
+    `worker` names the process among all that share these; no other run of it has the same name.
+    """
+
+    worker: str
     database: Database
     wake: ValkeyWakeQueue
     broadcast: ValkeyBroadcast
@@ -55,10 +59,11 @@ async def open_backends(
     await _find_storage(database, blobs)
     await blobs.check()
     metrics.count(WAKE_FAILURES, 0)
+    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     wake = ValkeyWakeQueue(
         addresses.redis_url,
         stages=stages,
-        consumer=f"worker:{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
+        consumer=worker,
         max_waiting=settings.queue_max_waiting,
         on_failure=partial(metrics.count, WAKE_FAILURES),
     )
@@ -69,7 +74,7 @@ async def open_backends(
     )
     stack.push_async_callback(broadcast.aclose)
     service.loops |= {"wakes": wake.run_publisher, "broadcast": broadcast.run_publisher}
-    return Backends(database, wake, broadcast, blobs)
+    return Backends(worker, database, wake, broadcast, blobs)
 
 
 async def _find_storage(database: Database, blobs: LocalFsBlobStore) -> None:

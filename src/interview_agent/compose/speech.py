@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -119,6 +116,5 @@ async def _live_stage(
         metrics.set(LIVE_CAPACITY, capacity)
         return capacity, stage.streams
 
-    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-    service.loops["live_capacity"] = partial(upkeep.report_capacity, records, worker, measure)
+    service.loops["live_capacity"] = partial(upkeep.report_capacity, records, parts.worker, measure)
     return stage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class Fault(StrEnum):
@@ -45,6 +45,12 @@ class ValidationFailed(AgentError):
 
     code = "validation"
     fault = Fault.CALLER
+
+    @classmethod
+    def at(cls, *place: str | int, message: str, kind: str) -> Self:
+        """Make the error about one place in the request; `kind` is a stable word for the fault."""
+        fault = {"loc": list(place), "msg": message, "type": kind}
+        return cls(message, details={"errors": [fault]})
 
 
 class BadAudio(AgentError):
@@ -254,6 +260,13 @@ class Backpressure(AgentError):
 
     code = "backpressure"
     fault = Fault.TRANSIENT
+
+
+class Stopping(Backpressure):
+    """This process is stopping; try again in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_after_s=5)
 
 
 class StorageError(AgentError):

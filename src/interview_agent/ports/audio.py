@@ -25,8 +25,8 @@ class AudioStream(Protocol):
 
         `part` is a real open file at offset 0; the stream reads it and the caller closes it after
         the iteration. Blocks are at most 10 s long. Raises `BadAudio` when the stream cannot be
-        read any further, `Backpressure` or `SttError` when that is not the fault of the audio; what
-        was yielded before stands.
+        read any further, `Backpressure`, `SttError` or `StorageError` when that is not the
+        fault of the audio; what was yielded before stands.
         """
         ...
 

@@ -18,9 +18,10 @@ class ConnectorSession:
     """A meeting that the connector is, or was, asked to be in.
 
     `wanted`: an operator wants a bot there. `epoch` counts our joins. `heartbeat_at` is when the
-    gateway last showed that the bot lives. `unanswered`: an order of this epoch may have reached
-    the gateway, and nobody knows what came of it. `join_url` is a secret. `rejoins` are the times
-    of those that nobody asked for, within the window of the budget.
+    gateway last showed that the bot lives, and `silent_s` the time since then, or since it joined.
+    `unanswered`: an order of this epoch may have reached the gateway, and nobody knows what came of
+    it. `join_url` is a secret. `rejoins` are the times of those that nobody asked for, within the
+    window of the budget, the oldest first.
     """
 
     meeting_id: str
@@ -40,6 +41,12 @@ class ConnectorSession:
     rejoins: Sequence[datetime] = ()
     unanswered: bool = False
     deleted: bool = False
+    silent_s: float = 0.0
+
+    @property
+    def may_have_bot(self) -> bool:
+        """Whether a bot of ours may be in the meeting or on its way."""
+        return self.epoch > 0 and self.state.alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +125,14 @@ class ConnectorSessions(Protocol):
         """Return sessions of meetings that are not deleted, the newest update first."""
         ...
 
-    async def to_reconcile(self, stale_s: float, limit: int) -> Sequence[ConnectorSession]:
+    async def to_reconcile(
+        self, stale_s: float, limit: int, *, pull_failures: int
+    ) -> Sequence[ConnectorSession]:
         """Return sessions that need a look, those that waited longest first.
 
-        These are wanted ones whose heartbeat is older than `stale_s`, and bots of deleted or
-        unwanted sessions that may still be about.
+        These are wanted ones that are silent for `stale_s`, that failed `pull_failures` pulls in a
+        row, whose order was not answered, or whose bot went away though it may come again; and
+        bots of deleted or unwanted sessions that may still be about.
         """
         ...
 
@@ -131,7 +141,10 @@ class ConnectorSessions(Protocol):
         ...
 
     async def prune(self, age_s: float, limit: int) -> int:
-        """Forget sessions that are over and were not touched for `age_s`; return how many."""
+        """Forget sessions that are over and were not touched for `age_s`; return how many.
+
+        Also unwanted ones whose bot could not be called back, once they are silent for as long.
+        """
         ...
 
     async def count(self) -> tuple[int, int]:

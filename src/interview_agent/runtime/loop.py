@@ -11,7 +11,7 @@ import structlog
 
 from interview_agent.domain.errors import AgentError, DatabaseError, Fault, LeaseLost, StorageError
 from interview_agent.domain.retry import MAX_ATTEMPTS, backoff_s
-from interview_agent.metrics import LEASES_LOST, QUEUE_TASKS, STAGE_LATENCY, Metrics
+from interview_agent.metrics import LEASES_LOST, QUEUE_TASKS, STAGE_LATENCY, SWEPT, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +69,7 @@ class StageLoop:
         self._jitter = jitter
         self._times = times or LoopTimes()
         self._stopping = asyncio.Event()
+        self._unwoken = False
         self.ticked_at = time.monotonic()
         self.ended = asyncio.Event()
 
@@ -111,19 +112,30 @@ class StageLoop:
             return None
         if claim is None:
             await self._idle()
+            return None
+        self._count_found(claim)
         return claim
 
+    def _count_found(self, claim: Claim) -> None:
+        """Count work that another worker, or a wake-up, should have brought here."""
+        if claim.taken_over:
+            self._metrics.count(SWEPT, kind="expired_lease")
+        elif self._unwoken and not claim.scheduled:
+            self._metrics.count(SWEPT, kind="lost_wake_up")
+        self._unwoken = False
+
     async def _idle(self) -> None:
-        waits = {
+        waits = (
             asyncio.ensure_future(self._wake.wait(self._stage, self._times.poll_s)),
             asyncio.ensure_future(self._stopping.wait()),
-        }
+        )
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for each in waits:
                 each.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            hinted, _ = await asyncio.gather(*waits, return_exceptions=True)
+        self._unwoken = hinted is False
 
     async def _pause(self, seconds: float) -> None:
         try:

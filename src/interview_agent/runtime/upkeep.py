@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,6 +21,7 @@ from interview_agent.metrics import (
     QUEUE_DEPTH,
     QUEUE_PENDING,
     STORAGE_HEALTH,
+    SWEPT,
     SYSTEM_READINESS,
     Metrics,
 )
@@ -42,17 +44,20 @@ ORPHAN_AGE_S = 3_600.0
 RETENTION_AT_ONCE = 200
 """Meetings that retention is made due for in one go."""
 
+_QUIET_EVERY_S = 1.0
+_CAPACITY_EVERY_S = 2.0
+_LAG_EVERY_S = 0.5
+_GAUGES_EVERY_S = 5.0
+_GAUGE_TIMEOUT_S = 10.0
 _BREATH_S = 0.1
 
 log = structlog.get_logger(__name__)
 
 
-async def close_quiet_meetings(
-    work: WorkStore, wake: WakeQueue, *, quiet_s: float, every_s: float = 1.0
-) -> None:
+async def close_quiet_meetings(work: WorkStore, wake: WakeQueue, *, quiet_s: float) -> None:
     """Close transcripts that no audio came to for `quiet_s`, for ever."""
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(_QUIET_EVERY_S)
         try:
             closed = await work.close_quiet(quiet_s)
         except AgentError as error:
@@ -67,8 +72,6 @@ async def report_capacity(
     records: LiveRecords,
     worker: str,
     measure: Callable[[float], tuple[float, int]],
-    *,
-    every_s: float = 2.0,
 ) -> None:
     """Tell how many live streams this worker can caption and how many it does, for ever.
 
@@ -76,7 +79,7 @@ async def report_capacity(
     """
     measured_at = time.monotonic()
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(_CAPACITY_EVERY_S)
         now = time.monotonic()
         capacity, streams = measure(now - measured_at)
         measured_at = now
@@ -86,16 +89,15 @@ async def report_capacity(
             log.warning("capacity_not_reported", cause=str(error))
 
 
-async def measure_loop_lag(metrics: Metrics, *, every_s: float = 0.5) -> None:
+async def measure_loop_lag(metrics: Metrics) -> None:
     """Record how much later than asked the event loop wakes us, for ever."""
     while True:
-        asked = time.monotonic() + every_s
-        await asyncio.sleep(every_s)
+        asked = time.monotonic() + _LAG_EVERY_S
+        await asyncio.sleep(_LAG_EVERY_S)
         metrics.set(LOOP_LAG, max(time.monotonic() - asked, 0.0))
 
 
-async def refresh_queue_gauges(work: WorkStore, metrics: Metrics) -> None:
-    """Read the depth of every queue once."""
+async def _refresh_queue_gauges(work: WorkStore, metrics: Metrics) -> None:
     for depth in await work.depths():
         stream = depth.stage.stream
         metrics.set(QUEUE_DEPTH, depth.waiting + depth.running, queue=stream)
@@ -112,8 +114,6 @@ async def refresh_gauges(
     issues: Callable[[], Awaitable[Sequence[Issue]]],
     *,
     storage_mode: str,
-    every_s: float = 5.0,
-    timeout_s: float = 10.0,
 ) -> None:
     """Refresh every gauge in turn, for ever; what hangs is cut off and counted."""
 
@@ -128,14 +128,11 @@ async def refresh_gauges(
     async def ready() -> None:
         metrics.set(SYSTEM_READINESS, not errors_in(await issues()))
 
-    async def queues() -> None:
-        await refresh_queue_gauges(work, metrics)
-
     async def erasure() -> None:
         metrics.set(OLDEST_DELETION, await deletions.oldest_unfinished_s())
 
-    sources = {
-        "queue_metrics": queues,
+    sources: dict[str, Callable[[], Awaitable[None]]] = {
+        "queue_metrics": partial(_refresh_queue_gauges, work, metrics),
         "deletion_metrics": erasure,
         "storage_metrics": storage,
         "readiness_metrics": ready,
@@ -144,16 +141,21 @@ async def refresh_gauges(
     while True:
         for source, refresh in sources.items():
             try:
-                async with asyncio.timeout(timeout_s):
+                async with asyncio.timeout(_GAUGE_TIMEOUT_S):
                     await refresh()
             except (AgentError, TimeoutError) as error:
                 metrics.count(COLLECTION_ERRORS, source=source)
                 log.warning("gauge_not_refreshed", source=source, cause=str(error))
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(_GAUGES_EVERY_S)
 
 
 async def sweep_audit(
-    store: AuditStore, *, days: int, batch: int = 1_000, every_s: float = 3_600.0
+    store: AuditStore,
+    metrics: Metrics,
+    *,
+    days: int,
+    batch: int = 1_000,
+    every_s: float = 3_600.0,
 ) -> None:
     """Delete audit rows older than `days`, `batch` at once, for ever."""
     while True:
@@ -162,12 +164,18 @@ async def sweep_audit(
         except AgentError as error:
             log.warning("audit_sweep_failed", cause=str(error))
             deleted = 0
+        metrics.count(SWEPT, deleted, kind="audit_row")
         # Between batches too: others write to this table all the time.
         await asyncio.sleep(_BREATH_S if deleted == batch else every_s)
 
 
 async def schedule_retention(
-    deletions: Deletions, wake: WakeQueue, *, days: int, every_s: float = 60.0
+    deletions: Deletions,
+    wake: WakeQueue,
+    metrics: Metrics,
+    *,
+    days: int,
+    every_s: float = 60.0,
 ) -> None:
     """Make retention due for meetings older than `days` whose pipeline never came to it, for ever.
 
@@ -175,7 +183,8 @@ async def schedule_retention(
     """
     while True:
         try:
-            if await deletions.schedule_retention(days, RETENTION_AT_ONCE):
+            if due := await deletions.schedule_retention(days, RETENTION_AT_ONCE):
+                metrics.count(SWEPT, due, kind="retention_due")
                 wake.notify(Stage.RETENTION, "")
         except AgentError as error:
             log.warning("retention_not_scheduled", cause=str(error))
@@ -203,23 +212,26 @@ async def forget_deleted(
             log.warning("deleted_not_forgotten", cause=str(error))
 
 
-async def sweep_orphans(archive: Archive, blobs: BlobStore, *, every_s: float = 600.0) -> None:
+async def sweep_orphans(
+    archive: Archive, blobs: BlobStore, metrics: Metrics, *, every_s: float = 600.0
+) -> None:
     """Delete files that no chunk names and that are too old for an accept under way, for ever."""
     while True:
         try:
-            await _sweep_once(archive, blobs)
+            await _sweep_once(archive, blobs, metrics)
         except AgentError as error:
             log.warning("orphan_sweep_failed", cause=str(error))
         await asyncio.sleep(every_s)
 
 
-async def _sweep_once(archive: Archive, blobs: BlobStore) -> None:
+async def _sweep_once(archive: Archive, blobs: BlobStore, metrics: Metrics) -> None:
     batch: list[str] = []
 
     async def flush() -> None:
         orphans = await archive.unreferenced(batch)
         if orphans:
             count = await blobs.delete(orphans, older_than_s=ORPHAN_AGE_S)
+            metrics.count(SWEPT, count, kind="orphan_file")
             log.info("orphans_deleted", count=count)
         batch.clear()
 

@@ -116,3 +116,29 @@ class Connector(Group):
         description="One chunk of sound, in base64, that every meeting of `sberjazz_mock` has"
         " besides.",
     )
+    sberjazz_reconcile_stale_sec: float = Field(
+        900.0,
+        ge=30,
+        description="Seconds without a sign of life after which a gateway is asked what became of"
+        " its bot; silence in the meeting is no reason.",
+    )
+    sberjazz_cb_auto_reset_enabled: bool = Field(
+        True, description="Close the circuit breaker once the gateway is healthy again."
+    )
+    sberjazz_cb_auto_reset_min_age_sec: float = Field(
+        30.0,
+        ge=0,
+        description="Least age of an open circuit breaker before two good probes of health in a"
+        " row close it, in seconds.",
+    )
+    reconciliation_enabled: bool = Field(
+        True,
+        description="Look after sessions of the connector: send bots again that are gone, call"
+        " unwanted ones back. Other sweeps go on without it.",
+    )
+    reconciliation_interval_sec: float = Field(
+        60.0, ge=5, description="Pause between two looks at the sessions, in seconds."
+    )
+    reconciliation_limit: int = Field(
+        200, ge=1, le=500, description="Sessions that are looked at in one go."
+    )

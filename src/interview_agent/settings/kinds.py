@@ -14,13 +14,13 @@ _HOST = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-
 _ORIGIN = re.compile(r"(https?://[^/\s?#@*]+|\*)\Z")
 
 
-def words_of(text: str) -> tuple[str, ...]:
+def items_of(text: str) -> tuple[str, ...]:
     """Return the items of a comma-separated list, stripped; blank ones are dropped."""
     return tuple(part for part in (item.strip() for item in text.split(",")) if part)
 
 
 def _split(value: object) -> object:
-    return words_of(value) if isinstance(value, str) else value
+    return items_of(value) if isinstance(value, str) else value
 
 
 def _split_secrets(value: object) -> object:

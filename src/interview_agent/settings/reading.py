@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from interview_agent.settings.kinds import words_of
+from interview_agent.settings.kinds import items_of
 from interview_agent.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _from_file(name: str, path: Path) -> str:
 
 def reread_secrets(name: str, path: Path) -> tuple[str, ...]:
     """Return what the file of a list of secrets holds now. Raises `SettingsError`."""
-    return words_of(_from_file(name, path))
+    return items_of(_from_file(name, path))
 
 
 def _from_dotenv(file: Path) -> dict[str, str | None]:

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO
 
 from interview_agent.domain.audio_format import HEAD_BYTES
-from interview_agent.domain.errors import BadAudio, NotFound
+from interview_agent.domain.errors import BadAudio, NotFound, StorageError
 
 if TYPE_CHECKING:
     from interview_agent.ports.blob_store import BlobStore
@@ -34,9 +34,15 @@ async def open_part(blobs: BlobStore, part: AudioPart) -> BinaryIO:
 async def checked_head(file: BinaryIO, part: AudioPart) -> bytes:
     """Return the first bytes of a chunk's file, leaving its offset alone.
 
-    Raises `BadAudio` when length or digest are not those of what was accepted.
+    Raises `BadAudio` when length or digest are not those of what was accepted, `StorageError` when
+    it cannot be read now.
     """
-    head, intact = await asyncio.to_thread(_read_through, file, part)
+    try:
+        head, intact = await asyncio.to_thread(_read_through, file, part)
+    except OSError as error:
+        # A share that goes away while it is read says nothing of the audio.
+        message = "The stored audio cannot be read now."
+        raise StorageError(message, details={"cause": type(error).__name__}) from error
     if not intact:
         message = "The stored audio of this chunk is not what was accepted."
         raise BadAudio(message, details={"reason": BLOB_CORRUPT})

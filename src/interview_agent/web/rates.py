@@ -36,18 +36,10 @@ class RateLimits:
 class Buckets:
     """Token buckets: `per_s` tokens a second for each key, up to `most`; `clock` gives seconds."""
 
-    def __init__(
-        self,
-        per_s: float,
-        most: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        max_keys: int = MOST_REMEMBERED,
-    ) -> None:
+    def __init__(self, per_s: float, most: float, *, clock: Callable[[], float]) -> None:
         self._per_s = per_s
         self._most = most
         self._clock = clock
-        self._max_keys = max_keys
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -65,7 +57,7 @@ class Buckets:
             level -= tokens
         self._levels[key] = (level, self._clock())
         self._levels.move_to_end(key)
-        if len(self._levels) > self._max_keys:
+        if len(self._levels) > MOST_REMEMBERED:
             self._levels.popitem(last=False)
         return wait_s
 

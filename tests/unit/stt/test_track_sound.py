@@ -170,3 +170,16 @@ async def test_a_part_whose_bytes_are_not_those_accepted_fails_and_its_neighbour
     assert reasons(audio) == {1: "blob_corrupt"}
     assert audio.offer(parts)
     assert await played(audio) == {}
+
+
+async def test_a_store_that_goes_away_while_it_is_read_fails_no_chunk() -> None:
+    """The same audio can be played once the store is back."""
+    blobs = MemoryBlobs()
+    parts = await store(blobs, [b"fLaC" + ONE, TWO], "auto")
+    blobs.unreadable.add(parts[1].blob_key)
+    audio = opened(blobs, parts)
+    with pytest.raises(StorageError):
+        await played(audio)
+    assert reasons(audio) == {}
+    blobs.unreadable.clear()
+    assert await played(opened(blobs, parts)) == {0: 16000, 1: 16000}

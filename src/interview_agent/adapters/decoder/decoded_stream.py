@@ -21,10 +21,11 @@ from interview_agent.adapters.decoder.wire import (
     PART,
     REFUSED,
     SAMPLE_BYTES,
+    UNREADABLE,
     Wanted,
 )
 from interview_agent.domain.audio_format import container_magic
-from interview_agent.domain.errors import AgentError, BadAudio, SttError
+from interview_agent.domain.errors import AgentError, BadAudio, StorageError, SttError
 from interview_agent.ports.audio import SAMPLE_RATE, AudioStream, Samples
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 
 _MAGIC_BYTES = 16
 _FULL_SCALE = 32_768
-_REASONS = frozenset({"undecodable", "unsupported", "no_channel", "too_long", "out_of_memory"})
+_REASONS = frozenset(
+    {"undecodable", "unsupported", "no_channel", "too_long", "out_of_memory", UNREADABLE}
+)
 
 
 class _Nurse(Protocol):
@@ -79,8 +82,11 @@ class DecodedStream(AudioStream):
             await self._begin(part)
         if self._raw is not None:
             async with aclosing(self._raw.feed(part)) as blocks:
-                async for block in blocks:
-                    yield block
+                try:
+                    async for block in blocks:
+                        yield block
+                except OSError:
+                    await self._fail(UNREADABLE)
         elif self._child is not None:
             self._child.tell(PART, part.fileno())
             async with aclosing(self._answers(self._child)) as blocks:
@@ -109,7 +115,10 @@ class DecodedStream(AudioStream):
 
     async def _begin(self, part: BinaryIO) -> None:
         if self._wanted.codec == "pcm":
-            head = await asyncio.to_thread(os.pread, part.fileno(), _MAGIC_BYTES, 0)
+            try:
+                head = await asyncio.to_thread(os.pread, part.fileno(), _MAGIC_BYTES, 0)
+            except OSError:
+                await self._fail(UNREADABLE)
             if container_magic(head) is not None:
                 self._wanted = replace(self._wanted, codec="auto")
             elif self._wanted.sample_rate == SAMPLE_RATE:
@@ -149,10 +158,16 @@ class DecodedStream(AudioStream):
                 await self._fail("crashed")
 
     async def _fail(self, reason: str, sentence: str = "") -> None:
-        """End the stream and raise: `BadAudio`, or `SttError` if all children died together."""
+        """End the stream and raise: `BadAudio` unless the audio is not to blame.
+
+        Raises `SttError` if all children died together, `StorageError` for a file that cannot be
+        read now.
+        """
         exit_code = await self._release()
         self._state = _State.OVER
-        if reason == "crashed" and exit_code is None:
+        if reason == UNREADABLE:
+            self._failure = StorageError("The stored audio cannot be read now.")
+        elif reason == "crashed" and exit_code is None:
             self._failure = SttError("The decoder broke down.")
         elif reason == "crashed" and exit_code == -signal.SIGXCPU:
             self._failure = bad_audio("timeout")

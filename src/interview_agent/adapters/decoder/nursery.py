@@ -107,7 +107,12 @@ def _live(parent: socket.socket, request: dict[str, Any]) -> None:
     wanted = Wanted(**request["wanted"])
     try:
         outlet = Outlet(parent, wanted.max_samples)
-        decode(Parts(parent, outlet.flush), wanted, outlet)
+        parts = Parts(parent, outlet.flush)
+        try:
+            decode(parts, wanted, outlet)
+        finally:
+            if parts.fault is not None:
+                raise parts.fault
         parent.send(DONE)
     except RefusalError as refusal:
         parent.send(REFUSED + f"{refusal.reason}\n{refusal.message}".encode())

@@ -6,7 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
-from interview_agent.adapters.decoder.wire import LAST, MORE, PART, RefusalError
+from interview_agent.adapters.decoder.wire import LAST, MORE, PART, UNREADABLE, RefusalError
 from interview_agent.domain.audio_format import HEAD_BYTES, live_webm_preface
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Parts:
     def __init__(self, parent: socket.socket, before_asking: Callable[[], None]) -> None:
         self.size_bytes = 0
         self.complete = False
+        self.fault: RefusalError | None = None
+        """Why a part could not be read; libav takes that for the end, or for broken audio."""
         self._parent = parent
         self._before_asking = before_asking
         self._asked = True
@@ -44,6 +46,8 @@ class Parts:
 
     def grow(self) -> bool:
         """Wait for the next part; False when there is none. The first one comes unasked."""
+        if self.fault is not None:
+            raise self.fault
         if self.complete:
             return False
         if not self._asked:
@@ -68,8 +72,8 @@ class Parts:
         size_bytes = os.fstat(descriptor).st_size
         skipped = 0
         if self.size_bytes == 0:
-            self._preface = live_webm_preface(os.pread(descriptor, HEAD_BYTES, 0))
-        elif self._preface == os.pread(descriptor, len(self._preface), 0):
+            self._preface = live_webm_preface(self._read(descriptor, HEAD_BYTES, 0))
+        elif self._preface == self._read(descriptor, len(self._preface), 0):
             skipped = len(self._preface)
         return _File(descriptor, skipped, self.size_bytes, size_bytes - skipped)
 
@@ -78,8 +82,15 @@ class Parts:
         for file in self._files:
             place = position - file.start
             if 0 <= place < file.size_bytes:
-                return os.pread(file.descriptor, wanted_bytes, file.skipped_bytes + place)
+                return self._read(file.descriptor, wanted_bytes, file.skipped_bytes + place)
         return b""
+
+    def _read(self, descriptor: int, wanted_bytes: int, position: int) -> bytes:
+        try:
+            return os.pread(descriptor, wanted_bytes, position)
+        except OSError as error:
+            self.fault = RefusalError(UNREADABLE, "The file cannot be read now.")
+            raise self.fault from error
 
     def forget_before(self, position: int) -> None:
         """Close the parts that end at or before `position`."""

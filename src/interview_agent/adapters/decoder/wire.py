@@ -41,6 +41,10 @@ REFUSED = b"R"
 """From the child: a reason and a sentence follow, parted by a line break; it ends itself."""
 
 
+UNREADABLE = "unreadable"
+"""The reason of a refusal that says nothing of the audio: its file could not be read."""
+
+
 class RefusalError(Exception):
     """The stream cannot be decoded (any further); carries a stable reason and a sentence."""
 

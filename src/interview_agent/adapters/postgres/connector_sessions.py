@@ -19,12 +19,17 @@ _CONNECTED = [state.value for state in SessionState if state.connected]
 _ALIVE = [state.value for state in SessionState if state.alive]
 _REJOINABLE = [reason.value for reason in EndReason if reason.may_rejoin]
 
+_SILENT_S = (
+    "extract(epoch FROM now() - greatest(s.heartbeat_at, s.joined_at, s.created_at))::float8"
+)
+
 _COLUMNS = f"""
     s.meeting_id, s.provider, s.state, s.wanted, s.epoch, s.attempts, s.reason, s.last_error,
     s.join_url, s.bot_name, s.language, s.heartbeat_at, s.joined_at, s.updated_at, s.unanswered,
     ARRAY(SELECT at FROM unnest(s.rejoins) AS at
         WHERE at > now() - make_interval(secs => {REJOIN_WINDOW_S})) AS rejoins,
-    m.deleted_at IS NOT NULL AS deleted
+    m.deleted_at IS NOT NULL AS deleted,
+    {_SILENT_S} AS silent_s
 """
 
 _FREE = "(s.op_until IS NULL OR s.op_until < now())"
@@ -69,17 +74,20 @@ RETURNING {_COLUMNS}
 _TO_RECONCILE = f"""
 SELECT {_COLUMNS} FROM connector_sessions s JOIN meetings m USING (meeting_id)
 WHERE {_FREE} AND CASE WHEN s.wanted AND m.deleted_at IS NULL
-    THEN greatest(s.heartbeat_at, s.joined_at, s.created_at) < now() - make_interval(secs => $1)
-        AND (s.state = ANY($3) OR s.reason IS NULL OR s.reason = ANY($4))
+    THEN CASE WHEN s.state = ANY($3)
+        THEN s.state = 'requested' OR s.pull_failures >= $5
+            OR {_SILENT_S} > $1
+        ELSE s.reason IS NULL OR s.reason = ANY($4) END
     ELSE s.epoch > 0 AND s.state = ANY($3) END
 ORDER BY s.looked_at NULLS FIRST, s.updated_at LIMIT $2
 """
 
-_PRUNE = """
+_PRUNE = f"""
 DELETE FROM connector_sessions WHERE meeting_id IN (
     SELECT meeting_id FROM connector_sessions s
-    WHERE (s.epoch = 0 OR s.state <> ALL($3)) AND (s.op_until IS NULL OR s.op_until < now())
-        AND greatest(s.updated_at, s.heartbeat_at) < now() - make_interval(secs => $1)
+    WHERE {_FREE} AND CASE WHEN s.epoch > 0 AND s.state = ANY($3)
+        THEN NOT s.wanted AND {_SILENT_S} > $1
+        ELSE greatest(s.updated_at, s.heartbeat_at) < now() - make_interval(secs => $1) END
     LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 """
@@ -100,7 +108,7 @@ def _session_of(row: Mapping[str, Any]) -> ConnectorSession:
 
 async def _refusal(connection: Connection, meeting_id: str) -> ConnectorBusy | NotFound:
     row = await connection.fetchrow(
-        "SELECT op_name, ceil(extract(epoch FROM op_until - now()))::int AS left_s"
+        "SELECT op_name, ceil(extract(epoch FROM op_until - clock_timestamp()))::int AS left_s"
         " FROM connector_sessions WHERE meeting_id = $1",
         meeting_id,
     )
@@ -218,9 +226,11 @@ class PostgresConnectorSessions:
             )
         )
 
-    async def to_reconcile(self, stale_s: float, limit: int) -> Sequence[ConnectorSession]:
+    async def to_reconcile(
+        self, stale_s: float, limit: int, *, pull_failures: int
+    ) -> Sequence[ConnectorSession]:
         return await self._patience.wait(
-            self._many(_TO_RECONCILE, stale_s, limit, _ALIVE, _REJOINABLE)
+            self._many(_TO_RECONCILE, stale_s, limit, _ALIVE, _REJOINABLE, pull_failures)
         )
 
     async def _many(self, statement: str, *values: object) -> list[ConnectorSession]:

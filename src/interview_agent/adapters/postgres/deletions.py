@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
+from interview_agent.adapters.postgres.database import rows_of
+from interview_agent.adapters.postgres.patience import Patience
 from interview_agent.domain.errors import NotFound
 from interview_agent.domain.route import Stage
 from interview_agent.ports.erasure import Cause, Deletion
@@ -20,6 +21,14 @@ _COLUMNS = "id, meeting_id, cause, requested_by, requested_at, finished_at, coun
 _END_WORK = """
 UPDATE stage_work SET due_at = NULL, lease_until = NULL, lease_owner = NULL, epoch = epoch + 1,
     failed = false, updated_at = now()
+WHERE meeting_id = $1
+"""
+
+# The bot is called back by the erasure. Whoever pulls its sound finds the right to do so gone, and
+# the link, which may hold a password, is needed no more.
+_END_CONNECTOR = """
+UPDATE connector_sessions SET wanted = false, join_url = NULL, bot_name = NULL, open_until = NULL,
+    pull_fence = pull_fence + 1, pull_until = NULL, pull_owner = NULL
 WHERE meeting_id = $1
 """
 
@@ -47,9 +56,9 @@ def _deletion_of(row: Mapping[str, Any]) -> Deletion:
 class PostgresDeletions:
     """Implements `ports.erasure.Deletions`."""
 
-    def __init__(self, database: Database, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._patience = Patience(patience_s)
+        self._patience = Patience()
 
     async def owner(self, meeting_id: str) -> str:
         return await self._patience.wait(self._owner(meeting_id))
@@ -89,6 +98,7 @@ class PostgresDeletions:
             "UPDATE meetings SET deleted_at = now() WHERE meeting_id = $1", meeting_id
         )
         await connection.execute(_END_WORK, meeting_id)
+        await connection.execute(_END_CONNECTOR, meeting_id)
         await connection.execute(
             "INSERT INTO stage_work (meeting_id, stage, wanted, due_at) VALUES ($1, $2, 1, now())",
             meeting_id,
@@ -160,4 +170,4 @@ class PostgresDeletions:
     async def schedule_retention(self, days: int, limit: int) -> int:
         async with self._database.connection() as connection:
             status: str = await connection.execute(_RETENTION_DUE, days, limit)
-        return int(status.rpartition(" ")[2])
+        return rows_of(status)

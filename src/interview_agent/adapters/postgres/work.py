@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interview_agent.adapters.postgres import schedule
+from interview_agent.adapters.postgres.database import rows_of
 from interview_agent.adapters.postgres.operations import CHUNK_GIVEN_UP, WORK_GIVEN_UP
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.domain.route import Stage, next_steps, steps_after_giving_up
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 # Materialised, because a subquery joined in may be run once for each row and take several.
 _CLAIM = """
 WITH next AS MATERIALIZED (
-    SELECT meeting_id, track FROM stage_work
+    SELECT meeting_id, track, lease_until IS NOT NULL AS taken_over,
+        due_at > updated_at AS scheduled
+    FROM stage_work
     WHERE stage = $1 AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
     ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 )
@@ -29,7 +32,8 @@ UPDATE stage_work AS work SET
     updated_at = now()
 FROM next
 WHERE work.meeting_id = next.meeting_id AND work.stage = $1 AND work.track = next.track
-RETURNING work.meeting_id, work.track, work.epoch, work.wanted, work.attempts, work.trace_id
+RETURNING work.meeting_id, work.track, work.epoch, work.wanted, work.attempts, work.trace_id,
+    next.taken_over, next.scheduled
 """
 
 _MINE = "meeting_id = $1 AND stage = $2 AND track = $3 AND epoch = $4 AND lease_until IS NOT NULL"
@@ -62,7 +66,7 @@ async def fence(connection: Connection, claim: Claim) -> None:
 
 
 def _check(status: str) -> None:
-    if status.endswith(" 0"):
+    if rows_of(status) == 0:
         raise LeaseLost
 
 
@@ -85,6 +89,8 @@ class PostgresWorkStore:
             target=row["wanted"],
             attempts=row["attempts"],
             trace_id=row["trace_id"],
+            taken_over=row["taken_over"],
+            scheduled=row["scheduled"],
         )
 
     async def renew(self, claim: Claim, lease_s: float) -> None:

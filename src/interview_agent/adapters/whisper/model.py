@@ -115,11 +115,6 @@ class WhisperSpeechModel(SpeechModel):
         loaded = await asyncio.to_thread(load)
         return cls(loaded, SpeechThreads(threads))
 
-    @property
-    def threads(self) -> int:
-        """Threads that hear."""
-        return self._threads.threads
-
     async def voice(
         self, samples: Samples, state: VoiceState | None
     ) -> tuple[Probabilities, VoiceState]:
