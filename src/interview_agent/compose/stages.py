@@ -12,7 +12,6 @@ from interview_agent.adapters.postgres import (
     PostgresWorkStore,
 )
 from interview_agent.adapters.smtp import SmtpMailer, SmtpServer
-from interview_agent.compose.reconciliation import call_back
 from interview_agent.compose.servers import secret_of
 from interview_agent.compose.speech import default_language, speech_stages, tracks_at_once
 from interview_agent.domain.readiness.findings import LOOP_NOT_TICKING
@@ -88,10 +87,7 @@ def _quiet_stages(
         ),
         Stage.DELIVERY: DeliveryStage(records, _mailer(settings), pii_masking=settings.pii_masking),
         Stage.ERASURE: ErasureStage(
-            forgetting,
-            parts.blobs,
-            parts.wake,
-            bots=call_back(bots) if bots is not None else None,
+            forgetting, parts.blobs, parts.wake, bots=bots.call_back if bots else None
         ),
         Stage.RETENTION: RetentionStage(
             forgetting,
