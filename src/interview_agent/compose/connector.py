@@ -31,12 +31,25 @@ from interview_agent.adapters.sberjazz import (
 from interview_agent.compose.pulling import add_pulling
 from interview_agent.domain.errors import BadAudio, ConnectorError, StartupError
 from interview_agent.domain.readiness import findings
-from interview_agent.metrics import BREAKER_RESETS
+from interview_agent.domain.roles import sweeps
+from interview_agent.metrics import (
+    BREAKER_RESETS,
+    RECONCILE_LAST_FAILED,
+    RECONCILE_LAST_RECONNECTED,
+    RECONCILE_LAST_STALE,
+    RECONCILE_RUNS,
+    SWEPT,
+)
 from interview_agent.pipeline.connector import (
+    BreakerRecovery,
+    CallBack,
     ConnectorOperations,
     ConnectorRequests,
     GuardedConnector,
     OperationRules,
+    ReconcileTerms,
+    Reconciliation,
+    RecoveryTerms,
 )
 from interview_agent.runtime.connector_gauges import refresh_connector_gauges
 
@@ -47,6 +60,7 @@ if TYPE_CHECKING:
     from interview_agent.compose.servers import Backends
     from interview_agent.domain.readiness import Issue
     from interview_agent.pipeline.connector import LivePull
+    from interview_agent.pipeline.connector.reconcile import ReconcileSummary, Source
     from interview_agent.ports.audit import AuditLog
     from interview_agent.ports.connector import Connector
     from interview_agent.runtime.readiness import Check
@@ -54,6 +68,8 @@ if TYPE_CHECKING:
     from interview_agent.settings import Settings
 
 _PROBE_S = 5.0
+_BY_ADMIN = {"source": "admin", "reason": "manual_reset"}
+_BY_ITSELF = {"source": "auto", "reason": "health_recovered"}
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +82,8 @@ class Bots:
     sessions: PostgresConnectorSessions
     breakers: PostgresBreakers
     operations: ConnectorOperations
+    call_back: CallBack
+    reconciliation: Reconciliation
     pull: LivePull
 
 
@@ -96,8 +114,80 @@ def open_bots(service: Service, parts: Backends, stack: AsyncExitStack) -> Bots 
     service.loops["connector_gauges"] = partial(
         refresh_connector_gauges, service.metrics, connector, sessions, breakers
     )
-    pull = add_pulling(service, parts, connector)
-    return Bots(connector, sessions, breakers, operations, pull)
+    call_back = CallBack(sessions, operations)
+    bots = Bots(
+        connector,
+        sessions,
+        breakers,
+        operations,
+        call_back,
+        _reconciliation(service, connector, sessions, operations, call_back),
+        add_pulling(service, parts, connector),
+    )
+    if sweeps(service.roles):
+        _look_after(service, bots)
+    return bots
+
+
+def _reconciliation(
+    service: Service,
+    connector: Connector,
+    sessions: PostgresConnectorSessions,
+    operations: ConnectorOperations,
+    call_back: CallBack,
+) -> Reconciliation:
+    settings, metrics = service.settings, service.metrics
+    metrics.start_at_zero(
+        RECONCILE_RUNS,
+        (
+            {"source": source, "result": result}
+            for source in ("job", "admin")
+            for result in ("ok", "failed")
+        ),
+    )
+
+    def on_run(source: Source, summary: ReconcileSummary | None) -> None:
+        metrics.count(RECONCILE_RUNS, source=source, result="failed" if summary is None else "ok")
+        if summary is not None:
+            metrics.set(RECONCILE_LAST_STALE, summary.stale)
+            metrics.set(RECONCILE_LAST_FAILED, summary.failed)
+            metrics.set(RECONCILE_LAST_RECONNECTED, summary.reconnected)
+
+    return Reconciliation(
+        sessions,
+        connector,
+        operations,
+        call_back,
+        ReconcileTerms(
+            stale_s=settings.sberjazz_reconcile_stale_sec,
+            expire_s=settings.sberjazz_session_ttl_sec,
+            pull_failures=settings.sberjazz_live_pull_fail_reconnect_threshold,
+            pulled=settings.sberjazz_live_pull_enabled,
+            ask_s=settings.sberjazz_timeout_sec,
+        ),
+        clock=_now,
+        on_run=on_run,
+        on_pruned=partial(metrics.count, SWEPT, kind="connector_session"),
+    )
+
+
+def _look_after(service: Service, bots: Bots) -> None:
+    """Let this process reconcile, and close the breaker of a gateway that works again."""
+    settings = service.settings
+    if settings.reconciliation_enabled:
+        service.loops["connector_reconcile"] = partial(
+            bots.reconciliation.run_for_ever,
+            every_s=settings.reconciliation_interval_sec,
+            limit=settings.reconciliation_limit,
+        )
+    if settings.sberjazz_cb_auto_reset_enabled:
+        recovery = BreakerRecovery(
+            bots.breakers,
+            bots.connector,
+            RecoveryTerms(min_age_s=settings.sberjazz_cb_auto_reset_min_age_sec),
+            on_closed=partial(service.metrics.count, BREAKER_RESETS, 1, **_BY_ITSELF),
+        )
+        service.loops["breaker_recovery"] = recovery.run
 
 
 def _now() -> datetime:
@@ -117,10 +207,7 @@ def connector_requests(
 ) -> ConnectorRequests:
     """Join what callers may ask of the connector."""
     metrics = service.metrics
-    by_admin = {"source": "admin", "reason": "manual_reset"}
-    metrics.start_at_zero(
-        BREAKER_RESETS, [by_admin, {"source": "auto", "reason": "health_recovered"}]
-    )
+    metrics.start_at_zero(BREAKER_RESETS, (_BY_ADMIN, _BY_ITSELF))
     return ConnectorRequests(
         bots.operations,
         bots.connector,
@@ -131,7 +218,7 @@ def connector_requests(
         audit=audit,
         clock=_now,
         auto_join=service.settings.meeting_auto_join_on_start,
-        on_reset=partial(metrics.count, BREAKER_RESETS, 1, **by_admin),
+        on_reset=partial(metrics.count, BREAKER_RESETS, 1, **_BY_ADMIN),
     )
 
 

@@ -132,7 +132,12 @@ async def add_web(
     service.loops["backlog"] = backlog.run
     proxies = Proxies(settings.trusted_proxies)
     connector = (
-        ConnectorParts(connector_requests(service, parts, bots, audit), pull=bots.pull.pull_once)
+        ConnectorParts(
+            connector_requests(service, parts, bots, audit),
+            bots.reconciliation,
+            settings.sberjazz_reconcile_stale_sec,
+            pulling=bots.pull,
+        )
         if bots is not None
         else None
     )

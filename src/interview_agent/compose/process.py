@@ -53,8 +53,8 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         parts = await open_backends(service, stages, stack)
-        await add_stages(service, stages, parts, stack)
         bots = open_bots(service, parts, stack)
+        await add_stages(service, stages, parts, stack, bots)
         _add_upkeep(service, parts)
         stack.push_async_callback(service.checks.aclose)
         await judge_start(service, *startup_probes(settings, bots))

@@ -19,7 +19,7 @@ from interview_agent.web.rates import RateLimits
 if TYPE_CHECKING:
     from interview_agent.domain.readiness import Issue
     from interview_agent.metrics import Metrics
-    from interview_agent.pipeline.connector import ConnectorRequests
+    from interview_agent.pipeline.connector import ConnectorRequests, Reconciliation
     from interview_agent.pipeline.erasure import MeetingErasure
     from interview_agent.pipeline.feed import Feed
     from interview_agent.pipeline.ingest import Ingest
@@ -90,19 +90,6 @@ class AdminParts:
     issues: Callable[[], Awaitable[Sequence[Issue]]]
 
 
-class ReconcileSummary(Protocol):
-    """What one look at the sessions of bots found and did, counted."""
-
-    @property
-    def scanned(self) -> int: ...
-    @property
-    def stale(self) -> int: ...
-    @property
-    def reconnected(self) -> int: ...
-    @property
-    def failed(self) -> int: ...
-
-
 class PullSummary(Protocol):
     """What one round of pulling brought, counted."""
 
@@ -120,18 +107,25 @@ class PullSummary(Protocol):
     def invalid_chunks(self) -> int: ...
 
 
+class Pulling(Protocol):
+    """Pulls the sound of connected sessions."""
+
+    async def pull_once(self, *, limit_sessions: int, batch_limit: int) -> PullSummary:
+        """Pull from so many sessions, so many chunks a page, until nothing is left for now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectorParts:
-    """What the routes of the connector need.
+    """What the routes of the connector need; without `pulling` nothing is pulled.
 
-    `reconcile` is given a limit of sessions, `pull` one of sessions and one of chunks a page.
-    `stale_s`: a session that was not heard of for so long is stale.
+    A session that was not heard of for `stale_s` is stale.
     """
 
     requests: ConnectorRequests
-    reconcile: Callable[[int], Awaitable[ReconcileSummary]] | None = None
-    pull: Callable[[int, int], Awaitable[PullSummary]] | None = None
-    stale_s: float = 900.0
+    reconciliation: Reconciliation
+    stale_s: float
+    pulling: Pulling | None = None
 
 
 @dataclass(frozen=True, slots=True)

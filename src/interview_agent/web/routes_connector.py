@@ -87,10 +87,8 @@ async def reconcile_sessions(call: Call) -> dict[str, Any]:
     """Look at the sessions now."""
     query: ReconcileQuery = call.query
     parts = _parts(call)
-    if parts.reconcile is None:
-        raise ConnectorDisabled
     await parts.requests.record("connector_reconcile", _event(call))
-    summary = await parts.reconcile(query.limit)
+    summary = await parts.reconciliation.run("admin", limit=query.limit)
     return {
         "scanned": summary.scanned,
         "stale": summary.stale,
@@ -105,10 +103,12 @@ async def pull_live(call: Call) -> dict[str, Any]:
     """Pull sound now."""
     query: LivePullQuery = call.query
     parts = _parts(call)
-    if parts.pull is None:
+    if parts.pulling is None:
         raise ConnectorDisabled
     await parts.requests.record("connector_live_pull", _event(call))
-    summary = await parts.pull(query.limit_sessions, query.batch_limit)
+    summary = await parts.pulling.pull_once(
+        limit_sessions=query.limit_sessions, batch_limit=query.batch_limit
+    )
     return {
         "scanned": summary.scanned,
         "connected": summary.connected,

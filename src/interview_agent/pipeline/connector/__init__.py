@@ -16,7 +16,11 @@ from interview_agent.pipeline.connector.operations import (
     OperationRules,
 )
 from interview_agent.pipeline.connector.pull import LivePull, PullMeters, PullSummary
-from interview_agent.pipeline.connector.reconcile import ReconcileTerms, Reconciliation
+from interview_agent.pipeline.connector.reconcile import (
+    ReconcileSummary,
+    ReconcileTerms,
+    Reconciliation,
+)
 from interview_agent.pipeline.connector.recovery import BreakerRecovery, RecoveryTerms
 from interview_agent.pipeline.connector.requests import ConnectorRequests
 from interview_agent.pipeline.connector.session_pull import PullTimes
@@ -34,6 +38,7 @@ __all__ = [
     "PullMeters",
     "PullSummary",
     "PullTimes",
+    "ReconcileSummary",
     "ReconcileTerms",
     "Reconciliation",
     "RecoveryTerms",
