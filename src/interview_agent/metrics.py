@@ -193,17 +193,17 @@ RECONCILE_RUNS = _counter(
 RECONCILE_LAST_STALE = _gauge(
     "agent_sberjazz_reconcile_last_stale",
     (),
-    "Wanted sessions that the last reconciliation was in doubt about.",
+    "Wanted sessions that the last run of the loop was in doubt about.",
 )
 RECONCILE_LAST_FAILED = _gauge(
     "agent_sberjazz_reconcile_last_failed",
     (),
-    "Sessions that the last reconciliation could not set right.",
+    "Sessions that the last run of the loop could not set right.",
 )
 RECONCILE_LAST_RECONNECTED = _gauge(
     "agent_sberjazz_reconcile_last_reconnected",
     (),
-    "Bots that the last reconciliation sent again.",
+    "Bots that the last run of the loop sent again.",
 )
 SWEPT_KINDS = (
     "orphan_file",
