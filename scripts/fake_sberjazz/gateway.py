@@ -17,6 +17,7 @@ from fake_sberjazz.rooms import Bot, Room, session_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from ssl import SSLContext
 
     from fake_sberjazz.voices import Voice
 
@@ -232,14 +233,18 @@ async def _note(request: web.Request, call: str) -> Request:
 
 @asynccontextmanager
 async def serve(
-    gateway: FakeGateway, *, host: str = "127.0.0.1", port: int = 0
+    gateway: FakeGateway,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: SSLContext | None = None,
 ) -> AsyncIterator[FakeGateway]:
     """Serve a gateway, by default on a free port of this machine; `address` says where."""
     runner = web.AppRunner(gateway.application(), handle_signals=False, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, host, port)
+    site = web.TCPSite(runner, host, port, ssl_context=tls)
     await site.start()
-    gateway.address = f"http://{host}:{runner.addresses[0][1]}"
+    gateway.address = f"{'https' if tls else 'http'}://{host}:{runner.addresses[0][1]}"
     try:
         yield gateway
     finally:

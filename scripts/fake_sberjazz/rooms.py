@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,7 @@ class Bot:
     order: dict[str, Any]
     state: str = "active"
     reason: str | None = None
-    said: Counter[str] = field(default_factory=Counter)
+    said: dict[str, int] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
@@ -161,9 +160,9 @@ class Room:
         self.log.append(entry)
 
     def _next_seq(self, bot: Bot, participant_id: str | None) -> int:
-        seq = bot.said[participant_id or ""]
-        bot.said[participant_id or ""] += 1
-        return seq
+        who = participant_id or ""
+        bot.said[who] = bot.said.get(who, -1) + 1
+        return bot.said[who]
 
     def _chunk(
         self, bot: Bot, audio: bytes, participant: dict[str, Any] | None, seq: int

@@ -149,25 +149,6 @@ FEED_PARTIALS_DROPPED = _counter(
 LEASES_LOST = _counter(
     "agent_leases_lost_total", ("stage",), "Pieces of work whose result was fenced off."
 )
-CONNECTOR_SESSIONS = _gauge(
-    "agent_sberjazz_sessions_total",
-    ("state",),
-    "Sessions of the connector: connected, or disconnected.",
-)
-CONNECTOR_HEALTH = _gauge(
-    "agent_sberjazz_connector_health", (), "1 when the gateway said last that it works."
-)
-BREAKER_OPEN = _gauge(
-    "agent_sberjazz_circuit_breaker_open",
-    (),
-    "1 while the gateway is left in peace; 0 too while a probe decides.",
-)
-BREAKER_RESETS = _counter(
-    "agent_sberjazz_circuit_breaker_resets_total",
-    ("source", "reason"),
-    "Times that the breaker was closed: by an admin (manual_reset), or by itself"
-    " (auto, health_recovered).",
-)
 RECONCILE_RUNS = _counter(
     "agent_sberjazz_reconcile_runs_total",
     ("source", "result"),
@@ -200,6 +181,55 @@ SWEPT = _counter(
     "agent_swept_total",
     ("kind",),
     f"What would have been left lying and was seen to, by kind: {', '.join(SWEPT_KINDS)}.",
+)
+LIVE_PULL_RUNS = _counter(
+    "agent_sberjazz_live_pull_runs_total",
+    ("source", "result"),
+    "Pulls of the sound of one session, by who asked (job, admin) and result (ok, failed).",
+)
+LIVE_PULL_LAST_SCANNED = _gauge(
+    "agent_sberjazz_live_pull_last_scanned", (), "Sessions that this process follows."
+)
+LIVE_PULL_LAST_CONNECTED = _gauge(
+    "agent_sberjazz_live_pull_last_connected", (), "Those of them whose bot is in the room."
+)
+LIVE_PULL_LAST_PULLED = _gauge(
+    "agent_sberjazz_live_pull_last_pulled", (), "Those of them whose last pull succeeded."
+)
+LIVE_PULL_LAST_INGESTED = _gauge(
+    "agent_sberjazz_live_pull_last_ingested", (), "New chunks of the last pull of each session."
+)
+LIVE_PULL_LAST_FAILED = _gauge(
+    "agent_sberjazz_live_pull_last_failed", (), "Sessions whose last pull failed."
+)
+LIVE_PULL_LAST_INVALID = _gauge(
+    "agent_sberjazz_live_pull_last_invalid_chunks",
+    (),
+    "Chunks of the last pull of each session that were none, or had no place.",
+)
+LIVE_PULL_DELAY = _histogram(
+    "agent_sberjazz_live_pull_delay_ms",
+    ("service",),
+    "Time from the capture of a sound, by the clock of the gateway, to its acceptance, ms.",
+)
+CONNECTOR_SESSIONS = _gauge(
+    "agent_sberjazz_sessions_total",
+    ("state",),
+    "Sessions of the connector: connected, or disconnected.",
+)
+CONNECTOR_HEALTH = _gauge(
+    "agent_sberjazz_connector_health", (), "1 when the gateway said last that it works."
+)
+BREAKER_OPEN = _gauge(
+    "agent_sberjazz_circuit_breaker_open",
+    (),
+    "1 while the gateway is left in peace; 0 too while a probe decides.",
+)
+BREAKER_RESETS = _counter(
+    "agent_sberjazz_circuit_breaker_resets_total",
+    ("source", "reason"),
+    "Times that the breaker was closed: by an admin (manual_reset), or by itself"
+    " (auto, health_recovered).",
 )
 AUDIO_HEARD = _counter("agent_audio_heard_seconds_total", (), "Audio transcribed, s.")
 LOOP_LAG = _gauge("agent_event_loop_lag_seconds", (), "Last measured delay of the event loop, s.")
@@ -246,15 +276,23 @@ METERS: tuple[Meter, ...] = (
     FEED_ITEMS,
     FEED_PARTIALS_DROPPED,
     LEASES_LOST,
-    CONNECTOR_SESSIONS,
-    CONNECTOR_HEALTH,
-    BREAKER_OPEN,
-    BREAKER_RESETS,
     RECONCILE_RUNS,
     RECONCILE_LAST_STALE,
     RECONCILE_LAST_FAILED,
     RECONCILE_LAST_RECONNECTED,
     SWEPT,
+    LIVE_PULL_RUNS,
+    LIVE_PULL_LAST_SCANNED,
+    LIVE_PULL_LAST_CONNECTED,
+    LIVE_PULL_LAST_PULLED,
+    LIVE_PULL_LAST_INGESTED,
+    LIVE_PULL_LAST_FAILED,
+    LIVE_PULL_LAST_INVALID,
+    LIVE_PULL_DELAY,
+    CONNECTOR_SESSIONS,
+    CONNECTOR_HEALTH,
+    BREAKER_OPEN,
+    BREAKER_RESETS,
     AUDIO_HEARD,
     LOOP_LAG,
     LOOP_RESTARTS,

@@ -28,6 +28,7 @@ from interview_agent.adapters.sberjazz import (
     SberjazzGateway,
     open_voices,
 )
+from interview_agent.compose.pulling import add_pulling
 from interview_agent.domain.errors import BadAudio, ConnectorError, StartupError
 from interview_agent.domain.readiness import findings
 from interview_agent.domain.roles import sweeps
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
     from interview_agent.compose.servers import Backends
     from interview_agent.domain.readiness import Issue
+    from interview_agent.pipeline.connector import LivePull
     from interview_agent.pipeline.connector.reconcile import ReconcileSummary, Source
     from interview_agent.ports.audit import AuditLog
     from interview_agent.ports.connector import Connector
@@ -66,7 +68,6 @@ if TYPE_CHECKING:
     from interview_agent.settings import Settings
 
 _PROBE_S = 5.0
-_PULL_FAILURES = 3
 _BY_ADMIN = {"source": "admin", "reason": "manual_reset"}
 _BY_ITSELF = {"source": "auto", "reason": "health_recovered"}
 
@@ -83,6 +84,7 @@ class Bots:
     operations: ConnectorOperations
     call_back: CallBack
     reconciliation: Reconciliation
+    pull: LivePull
 
 
 def open_bots(service: Service, parts: Backends, stack: AsyncExitStack) -> Bots | None:
@@ -120,6 +122,7 @@ def open_bots(service: Service, parts: Backends, stack: AsyncExitStack) -> Bots 
         operations,
         call_back,
         _reconciliation(service, connector, sessions, operations, call_back),
+        add_pulling(service, parts, connector),
     )
     if sweeps(service.roles):
         _look_after(service, bots)
@@ -158,8 +161,9 @@ def _reconciliation(
         ReconcileTerms(
             stale_s=settings.sberjazz_reconcile_stale_sec,
             expire_s=settings.sberjazz_session_ttl_sec,
-            pull_failures=_PULL_FAILURES,
-            pulled=False,
+            pull_failures=settings.sberjazz_live_pull_fail_reconnect_threshold,
+            pulled=settings.sberjazz_live_pull_enabled,
+            ask_s=settings.sberjazz_timeout_sec,
         ),
         clock=_now,
         on_run=on_run,
@@ -191,7 +195,8 @@ def _now() -> datetime:
 
 
 def _warn_of_ignored(settings: Settings) -> None:
-    ignored = {"sberjazz_retries", "sberjazz_retry_backoff_ms"} & settings.model_fields_set
+    unused = {"sberjazz_retries", "sberjazz_retry_backoff_ms", "sberjazz_live_pull_retries"}
+    ignored = unused & settings.model_fields_set
     if ignored:
         names = sorted(name.upper() for name in ignored)
         log.warning("settings_ignored", names=names, instead="SBERJAZZ_HTTP_RETRIES")

@@ -136,6 +136,7 @@ async def add_web(
             connector_requests(service, parts, bots, audit),
             bots.reconciliation,
             settings.sberjazz_reconcile_stale_sec,
+            pulling=bots.pull,
         )
         if bots is not None
         else None

@@ -80,7 +80,7 @@ class WorkStore(Protocol):
     async def close_quiet(self, quiet_s: float) -> int:
         """Close the meetings whose last chunk is older than `quiet_s`; return how many.
 
-        What an open live session holds stays open.
+        What an open live session or a wanted bot in its meeting holds stays open.
         """
         ...
 

@@ -106,6 +106,36 @@ class Connector(Group):
     sberjazz_retry_backoff_ms: int = Field(
         300, ge=0, description="Ignored, with a warning, as SBERJAZZ_RETRIES is."
     )
+    sberjazz_live_pull_enabled: bool = Field(
+        True, description="Ask gateways for the sound of connected meetings."
+    )
+    sberjazz_live_pull_interval_ms: int = Field(
+        1_000,
+        ge=100,
+        le=60_000,
+        description="Pause between two pulls of a meeting, in ms; captions are later by that.",
+    )
+    sberjazz_live_pull_batch_limit: int = Field(
+        20, ge=1, le=500, description="Most chunks in one answer of the gateway."
+    )
+    sberjazz_live_pull_sessions_limit: int = Field(
+        100, ge=1, le=1_000, description="Most meetings that one process pulls at once."
+    )
+    sberjazz_live_pull_fail_reconnect_threshold: int = Field(
+        3,
+        ge=1,
+        description="Failed pulls in a row after which reconciliation looks whether the bot is"
+        " gone.",
+    )
+    sberjazz_live_pull_retry_backoff_ms: int = Field(
+        200,
+        ge=0,
+        le=60_000,
+        description="Least pause after a failed pull, in ms; doubles each time, up to 15 s.",
+    )
+    sberjazz_live_pull_retries: int = Field(
+        1, ge=0, description="Ignored, with a warning, as SBERJAZZ_RETRIES is."
+    )
     sberjazz_mock_audio_paths: Csv = Field(
         (),
         description="What is heard in meetings of `sberjazz_mock`: a wav file in 16 bits, or"

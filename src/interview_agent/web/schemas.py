@@ -81,7 +81,8 @@ class StartBody(Form):
     consent: Consent = Consent.UNKNOWN
     context: dict[str, Any] = Field(
         default_factory=dict,
-        description="Free facts; `participants`: [{track, name, role}], `plan`, `scheduled_at`.",
+        description="Free facts; `participants`: [{track, name, role}], `plan`, `scheduled_at`."
+        " Without `track` a participant of a connected meeting is known by `name`.",
         examples=[{"participants": [{"track": "main", "name": "Anna", "role": "interviewer"}]}],
     )
     recipients: Annotated[list[Address], Field(max_length=100)] = Field(

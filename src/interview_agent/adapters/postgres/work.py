@@ -162,6 +162,9 @@ class PostgresWorkStore:
                 " < now() - make_interval(secs => $1)"
                 " AND NOT EXISTS (SELECT FROM live_sessions s"
                 " WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now())"
+                " AND NOT EXISTS (SELECT FROM connector_sessions s"
+                " WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now()"
+                " AND s.wanted)"
                 " ORDER BY meeting_id LIMIT 100 FOR UPDATE SKIP LOCKED",
                 quiet_s,
             )
