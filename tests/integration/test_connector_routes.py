@@ -146,6 +146,20 @@ async def test_joining_opens_a_meeting_for_the_caller_as_a_first_chunk_does(
         assert status == 404
 
 
+async def test_a_deleted_meeting_is_joined_no_more_and_its_bot_can_be_called_back(
+    database: Database, tmp_path: Path
+) -> None:
+    async with served(database, tmp_path) as desk:
+        await desk.start()
+        await desk.done("m1/join")
+        await desk.server.ask("DELETE", "/v1/meetings/m1", ALICE)
+        status, code = await desk.refused("m1/join", {"join_url": LINK})
+        assert (status, code) == (409, "meeting_gone")
+        assert (await desk.get("m1/status"))["state"] is None
+        await desk.done("m1/leave")
+        assert desk.gateway.active == []
+
+
 @pytest.mark.parametrize("name", ["..", "a%2fb", "a%3Fb", "a%23b", "a%0d%0ab", "x" * 65, "%20"])
 async def test_an_id_that_is_none_is_refused_before_the_gateway_hears_of_it(
     database: Database, tmp_path: Path, name: str

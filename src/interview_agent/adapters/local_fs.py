@@ -183,7 +183,8 @@ class LocalFsBlobStore:
         with _faults():
             await self._run(self._put, key, body)
             read = await self._run(self._path(key).read_bytes)
-            await self._run(self._delete, [key])
+            # The folder stays: other processes are about to write their probes into it.
+            await self._run(self._path(key).unlink)
         if read != body:
             message = "the storage does not give back what was written"
             raise StorageError(message)

@@ -145,10 +145,13 @@ def _reconciliation(
             for result in ("ok", "failed")
         ),
     )
+    for gauge in (RECONCILE_LAST_STALE, RECONCILE_LAST_FAILED, RECONCILE_LAST_RECONNECTED):
+        metrics.set(gauge, 0)
 
     def on_run(source: Source, summary: ReconcileSummary | None) -> None:
         metrics.count(RECONCILE_RUNS, source=source, result="failed" if summary is None else "ok")
-        if summary is not None:
+        # An operator has the answer; in a process without the loop it would stand here for ever.
+        if summary is not None and source == "job":
             metrics.set(RECONCILE_LAST_STALE, summary.stale)
             metrics.set(RECONCILE_LAST_FAILED, summary.failed)
             metrics.set(RECONCILE_LAST_RECONNECTED, summary.reconnected)
@@ -181,6 +184,7 @@ def _look_after(service: Service, bots: Bots) -> None:
             limit=settings.reconciliation_limit,
         )
     if settings.sberjazz_cb_auto_reset_enabled:
+        service.metrics.start_at_zero(BREAKER_RESETS, (_BY_ITSELF,))
         recovery = BreakerRecovery(
             bots.breakers,
             bots.connector,

@@ -24,7 +24,7 @@ from interview_agent.compose.stages import add_stages
 from interview_agent.domain.errors import StartupError
 from interview_agent.domain.roles import Role, stages_of, sweeps
 from interview_agent.metrics import BUILD, SWEPT, SWEPT_KINDS, Metrics
-from interview_agent.runtime import upkeep
+from interview_agent.runtime import gauges, upkeep
 from interview_agent.runtime.service import Service
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
     add_checks(service, parts, work)
     metrics.start_at_zero(SWEPT, ({"kind": kind} for kind in SWEPT_KINDS))
     service.loops |= {
-        "loop_lag": partial(upkeep.measure_loop_lag, metrics),
+        "loop_lag": partial(gauges.measure_loop_lag, metrics),
         "gauges": partial(
-            upkeep.refresh_gauges,
+            gauges.refresh_gauges,
             metrics,
             work,
             deletions,

@@ -1,35 +1,20 @@
-"""Loops that look after the whole: quiet meetings, gauges, event-loop lag, orphans, old rows."""
+"""Loops that look after the whole: quiet meetings, capacity, orphans, old rows."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from interview_agent.domain.errors import AgentError
-from interview_agent.domain.readiness import errors_in
 from interview_agent.domain.route import Stage
-from interview_agent.metrics import (
-    COLLECTION_ERRORS,
-    DLQ_DEPTH,
-    LOOP_LAG,
-    OLDEST_DELETION,
-    OLDEST_WORK,
-    QUEUE_DEPTH,
-    QUEUE_PENDING,
-    STORAGE_HEALTH,
-    SWEPT,
-    SYSTEM_READINESS,
-    Metrics,
-)
+from interview_agent.metrics import SWEPT, Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection
 
-    from interview_agent.domain.readiness import Issue
     from interview_agent.ports.archive import Archive
     from interview_agent.ports.audit import AuditStore
     from interview_agent.ports.blob_store import BlobStore
@@ -46,9 +31,6 @@ RETENTION_AT_ONCE = 200
 
 _QUIET_EVERY_S = 1.0
 _CAPACITY_EVERY_S = 2.0
-_LAG_EVERY_S = 0.5
-_GAUGES_EVERY_S = 5.0
-_GAUGE_TIMEOUT_S = 10.0
 _BREATH_S = 0.1
 
 log = structlog.get_logger(__name__)
@@ -87,66 +69,6 @@ async def report_capacity(
             await records.report_capacity(worker, capacity, streams)
         except AgentError as error:
             log.warning("capacity_not_reported", cause=str(error))
-
-
-async def measure_loop_lag(metrics: Metrics) -> None:
-    """Record how much later than asked the event loop wakes us, for ever."""
-    while True:
-        asked = time.monotonic() + _LAG_EVERY_S
-        await asyncio.sleep(_LAG_EVERY_S)
-        metrics.set(LOOP_LAG, max(time.monotonic() - asked, 0.0))
-
-
-async def _refresh_queue_gauges(work: WorkStore, metrics: Metrics) -> None:
-    for depth in await work.depths():
-        stream = depth.stage.stream
-        metrics.set(QUEUE_DEPTH, depth.waiting + depth.running, queue=stream)
-        metrics.set(QUEUE_PENDING, depth.running, queue=stream, group=depth.stage.group)
-        metrics.set(DLQ_DEPTH, depth.failed, queue=stream)
-        metrics.set(OLDEST_WORK, depth.oldest_age_s, queue=stream)
-
-
-async def refresh_gauges(
-    metrics: Metrics,
-    work: WorkStore,
-    deletions: Deletions,
-    blobs: BlobStore,
-    issues: Callable[[], Awaitable[Sequence[Issue]]],
-    *,
-    storage_mode: str,
-) -> None:
-    """Refresh every gauge in turn, for ever; what hangs is cut off and counted."""
-
-    async def storage() -> None:
-        try:
-            await blobs.check()
-        except AgentError:
-            metrics.set(STORAGE_HEALTH, 0, mode=storage_mode)
-            raise
-        metrics.set(STORAGE_HEALTH, 1, mode=storage_mode)
-
-    async def ready() -> None:
-        metrics.set(SYSTEM_READINESS, not errors_in(await issues()))
-
-    async def erasure() -> None:
-        metrics.set(OLDEST_DELETION, await deletions.oldest_unfinished_s())
-
-    sources: dict[str, Callable[[], Awaitable[None]]] = {
-        "queue_metrics": partial(_refresh_queue_gauges, work, metrics),
-        "deletion_metrics": erasure,
-        "storage_metrics": storage,
-        "readiness_metrics": ready,
-    }
-    metrics.start_at_zero(COLLECTION_ERRORS, ({"source": source} for source in sources))
-    while True:
-        for source, refresh in sources.items():
-            try:
-                async with asyncio.timeout(_GAUGE_TIMEOUT_S):
-                    await refresh()
-            except (AgentError, TimeoutError) as error:
-                metrics.count(COLLECTION_ERRORS, source=source)
-                log.warning("gauge_not_refreshed", source=source, cause=str(error))
-        await asyncio.sleep(_GAUGES_EVERY_S)
 
 
 async def sweep_audit(

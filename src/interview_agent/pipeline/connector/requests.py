@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.domain.errors import ConnectorError, NotFound
+from interview_agent.domain.errors import ConnectorError, MeetingGone, MeetingTaken, NotFound
 from interview_agent.domain.ids import check_name
 from interview_agent.domain.join_link import masked_link
 from interview_agent.domain.meeting import Consent, Mode
@@ -155,7 +155,18 @@ class ConnectorRequests:
         try:
             return (await self._archive.meeting(meeting_id)).meeting
         except NotFound:
+            pass
+        try:
             return await self._intake.start(NewMeeting(meeting_id, caller.owner))
+        except MeetingTaken:
+            # For an operator no meeting is that of others: it began just now, or was deleted.
+            return await self._begun_meanwhile(meeting_id)
+
+    async def _begun_meanwhile(self, meeting_id: str) -> Meeting:
+        try:
+            return (await self._archive.meeting(meeting_id)).meeting
+        except NotFound:
+            raise MeetingGone from None
 
     def _now(self) -> str:
         return self._clock().isoformat()
