@@ -86,7 +86,7 @@ def transcript(printed: str) -> list[tuple[str, str]]:
 
 
 async def mocked(agents: Agents) -> Agent:
-    agent = agents.make(STT_PROVIDER="mock", MEETING_QUIET_SEC="30")
+    (agent,) = agents.make_apart(["all"], STT_PROVIDER="mock", MEETING_QUIET_SEC="30")
     await agent.start()
     return agent
 
@@ -95,7 +95,7 @@ async def mocked(agents: Agents) -> Agent:
 async def test_a_file_becomes_a_transcript_though_the_connection_breaks(
     agents: Agents, live: Live
 ) -> None:
-    agent = agents.make()
+    (agent,) = agents.make_apart(["all"])
     await agent.start()
     async with CuttingProxy(agent.address) as proxy:
         process = await live(
