@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from interview_agent.adapters.postgres.accept import STANDING, check_standing
 from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
+from interview_agent.adapters.postgres.quota import MeetingQuota
 from interview_agent.domain.errors import (
     Conflict,
     ConsentDenied,
@@ -76,15 +77,23 @@ def _check_consent(consent: str) -> None:
 class PostgresLiveSessions:
     """Implements `ports.live_sessions.LiveSessions`."""
 
-    def __init__(self, database: Database, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        patience_s: float = PATIENCE_S,
+        quota: MeetingQuota | None = None,
+    ) -> None:
         self._database = database
         self._patience = Patience(patience_s)
+        self._quota = quota or MeetingQuota()
 
     async def open(self, new: NewLiveSession) -> LiveSession:
         return await self._patience.wait(self._open(new))
 
     async def _open(self, new: NewLiveSession) -> LiveSession:
         async with self._database.transaction() as connection:
+            await self._quota.check(connection, new.owner, new.meeting_id)
             await connection.execute(
                 "INSERT INTO meetings (meeting_id, owner, mode, consent, language)"
                 " VALUES ($1, $2, 'realtime', 'unknown', $3) ON CONFLICT DO NOTHING",
