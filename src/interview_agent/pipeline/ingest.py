@@ -174,11 +174,11 @@ class Ingest:
         """Say that the meeting is over; asking again changes nothing. Raises `NotFound`."""
         check_name(meeting_id, "meeting_id")
         try:
-            view = await self._archive.meeting(meeting_id)
+            owner = await self._archive.owner(meeting_id)
         except NotFound:
             # The archive's own message must not tell an unknown id from a foreign one.
             raise NotFound from None
-        if not caller.may_see(view.meeting.owner):
+        if not caller.may_see(owner):
             raise ForeignMeeting
         meeting = await self._intake.finish(meeting_id, expected_last_seq)
         for stage in (Stage.LIVE, Stage.STT):

@@ -57,6 +57,10 @@ class MeetingListItem:
 class Archive(Protocol):
     """Reads; raises `DatabaseError`, and `NotFound` for an unknown meeting."""
 
+    async def owner(self, meeting_id: str) -> str:
+        """Return whose a meeting is, and read nothing else of it."""
+        ...
+
     async def meeting(self, meeting_id: str) -> MeetingView:
         """Return one meeting."""
         ...

@@ -185,12 +185,15 @@ class Feed:
         async with hub.loading:
             if hub.meeting is None:
                 try:
+                    owner = await self._archive.owner(hub.meeting_id)
+                    if not caller.may_see(owner):
+                        raise ForeignMeeting
                     view = await self._archive.meeting(hub.meeting_id)
+                except ForeignMeeting:
+                    raise
                 except NotFound:
                     # The archive's own message must not tell an unknown id from a foreign one.
                     raise NotFound from None
-                if not caller.may_see(view.meeting.owner):
-                    raise ForeignMeeting
                 hub.load(view, await self._archive.segments(hub.meeting_id))
                 return
             if not caller.may_see(hub.meeting.owner):
