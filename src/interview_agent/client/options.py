@@ -26,7 +26,8 @@ def add_live_command(commands: argparse._SubParsersAction[argparse.ArgumentParse
     live.add_argument("--url", default=_DEFAULT_URL, help="default: %(default)s")
     live.add_argument("--api-key", help="default: API_KEY, or the file DATA_DIR/api_key")
     live.add_argument(
-        "--token", help="bearer token, which goes before a key; default: ACCESS_TOKEN"
+        "--token",
+        help="bearer token, which goes before a key; default, unseen by others: ACCESS_TOKEN",
     )
     live.add_argument("--meeting", metavar="ID", help="default: a new meeting")
     live.add_argument("--track", metavar="NAME", default=DEFAULT_TRACK, help="default: %(default)s")

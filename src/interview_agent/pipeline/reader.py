@@ -312,7 +312,7 @@ class Reader:
     async def _view(self, caller: Identity, meeting_id: str) -> MeetingView:
         check_name(meeting_id, "meeting_id")
         try:
-            # Whose it is comes first: what a foreign one holds must not show in the time this takes.
+            # Whose it is comes first: what a foreign one holds must not show in the time it takes.
             if caller.may_see(await self._archive.owner(meeting_id)):
                 return await self._archive.meeting(meeting_id)
         except NotFound:
