@@ -72,7 +72,9 @@ def audit_trail(store: AuditStore) -> AuditTrail:
     def lose() -> None:
         raise AssertionError
 
-    return AuditTrail(store, clock=lambda: datetime.now(UTC), on_row_lost=lose)
+    return AuditTrail(
+        store, clock=lambda: datetime.now(UTC), on_row_lost=lose, on_failure=lambda: None
+    )
 
 
 def admin_parts(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -13,6 +11,7 @@ import pytest_asyncio
 
 from interview_agent.adapters.embedded import EmbeddedAddresses, EmbeddedStack
 from interview_agent.adapters.postgres import Database, migrate, open_database
+from memory_folder import memory_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +23,7 @@ _numbers = count(1)
 @pytest_asyncio.fixture(scope="session")
 async def servers() -> AsyncIterator[EmbeddedAddresses]:
     """A PostgreSQL and a Valkey of this test run."""
-    folder = Path(tempfile.mkdtemp(prefix="ia-tests-"))
+    folder = memory_folder("ia-tests-")
     stack = EmbeddedStack(folder / "data")
     try:
         yield await stack.start()
@@ -48,14 +47,14 @@ async def template(servers: EmbeddedAddresses) -> str:
 
 
 @pytest_asyncio.fixture
-async def dsn(servers: EmbeddedAddresses, template: str) -> str:
+async def dsn(servers: EmbeddedAddresses, template: str) -> AsyncIterator[str]:
     """Address of an empty, migrated database."""
     name = f"test_{next(_numbers)}"
     connection = await asyncpg.connect(servers.postgres_dsn)
-    # Nothing is dropped: that costs a checkpoint, and the whole server goes after the run.
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield database_dsn(servers, name)
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await connection.close()
-    return database_dsn(servers, name)
 
 
 @pytest_asyncio.fixture

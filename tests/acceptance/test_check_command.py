@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from test_production_start import SAFE, SECRET
+from production_settings import SAFE, SECRET
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from captions.words import edits
 from cutting_proxy import CuttingProxy
 from forged_tokens import SecretSigner, claims, token
-from real_speech import edits
 from running_agents import KEY
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def transcript(printed: str) -> list[tuple[str, str]]:
 
 
 async def mocked(agents: Agents) -> Agent:
-    agent = agents.make(STT_PROVIDER="mock", MEETING_QUIET_SEC="30")
+    (agent,) = agents.make_apart(["all"], STT_PROVIDER="mock", MEETING_QUIET_SEC="30")
     await agent.start()
     return agent
 
@@ -97,7 +97,7 @@ async def mocked(agents: Agents) -> Agent:
 async def test_a_file_becomes_a_transcript_though_the_connection_breaks(
     agents: Agents, live: Live
 ) -> None:
-    agent = agents.make()
+    (agent,) = agents.make_apart(["all"])
     await agent.start()
     async with CuttingProxy(agent.address) as proxy:
         process = await live(

@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from production_settings import SAFE, SECRET
 from running_agents import KEY
 
 if TYPE_CHECKING:
     from running_agents import Agent, Agents
-
-SECRET = "hunter2-do-not-show"
-SAFE = {
-    "APP_ENV": "prod",
-    "AUTH_REQUIRE_JWT_IN_PROD": "false",
-    "STT_PROVIDER": "mock",
-    "SERVICE_API_KEYS": SECRET,
-}
 
 
 def last_line(agent: Agent) -> str:

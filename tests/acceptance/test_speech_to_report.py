@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import wave
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from captions.words import edits, plain
 
 if TYPE_CHECKING:
     from running_agents import Agents
@@ -20,20 +21,6 @@ REFERENCE = (
     " which led me to leave my native country the narrative would be tedious to him and painful to"
     " myself"
 )
-
-
-def plain(text: str) -> list[str]:
-    return re.sub(r"[^\w\s']", " ", text.lower().replace("ё", "е")).split()
-
-
-def word_errors(reference: list[str], heard: list[str]) -> int:
-    """Return the Levenshtein distance between two lists of words."""
-    row = list(range(len(heard) + 1))
-    for i, expected in enumerate(reference, start=1):
-        row, before = [i], row
-        for j, word in enumerate(heard, start=1):
-            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (expected != word)))
-    return row[-1]
 
 
 async def test_the_sample_interview_becomes_a_transcript_and_a_report(agents: Agents) -> None:
@@ -63,7 +50,7 @@ async def test_the_sample_interview_becomes_a_transcript_and_a_report(agents: Ag
     for speaker, role in (("Anna", "interviewer"), ("Boris", "candidate")):
         said = plain(" ".join(t["text"] for t in truth["turns"] if t["speaker"] == role))
         heard = plain(" ".join(s["raw_text"] for s in segments if s["speaker"] == speaker))
-        assert word_errors(said, heard) <= 0.12 * len(said)
+        assert edits(said, heard) <= 0.12 * len(said)
     assert [s["start"] for s in segments] == sorted(s["start"] for s in segments)
     for turn in truth["turns"]:
         near = [s for s in segments if abs(s["words"][0]["start"] - turn["start"]) < 0.6]
@@ -80,7 +67,7 @@ async def test_the_sample_interview_becomes_a_transcript_and_a_report(agents: Ag
 async def test_shuffled_half_second_chunks_with_repeats_give_the_text_of_the_whole_file(
     agents: Agents,
 ) -> None:
-    agent = agents.make(WHISPER_LANGUAGE="en")
+    (agent,) = agents.make_apart(["all"], WHISPER_LANGUAGE="en")
     await agent.start()
     await agent.record("whole", SPEECH, finish="true")
     with wave.open(str(SPEECH)) as file:
@@ -100,12 +87,12 @@ async def test_shuffled_half_second_chunks_with_repeats_give_the_text_of_the_who
     one = await agent.until_done("whole")
     other = await agent.until_done("chunks")
     assert one["raw_transcript"] == other["raw_transcript"]
-    assert word_errors(plain(REFERENCE), plain(one["raw_transcript"])[1:]) <= 4
+    assert edits(plain(REFERENCE), plain(one["raw_transcript"])[1:]) <= 4
     assert other["gaps"] == other["failed_chunks"] == []
 
 
 async def test_what_cannot_be_heard_is_said_and_its_neighbours_are_heard(agents: Agents) -> None:
-    agent = agents.make(WHISPER_LANGUAGE="en")
+    (agent,) = agents.make_apart(["all"], WHISPER_LANGUAGE="en")
     await agent.start()
     await agent.send("mixed", 0, b"this is no sound at all" * 50, codec="ogg")
     await agent.send("mixed", 1, SPEECH.read_bytes(), codec="wav")
@@ -127,7 +114,7 @@ async def test_what_cannot_be_heard_is_said_and_its_neighbours_are_heard(agents:
 
 
 async def test_silence_gives_no_text(agents: Agents) -> None:
-    agent = agents.make(WHISPER_LANGUAGE="en")
+    (agent,) = agents.make_apart(["all"], WHISPER_LANGUAGE="en")
     await agent.start()
     await agent.send("quiet", 0, b"\0" * 16000 * 2 * 20, codec="pcm")
     await agent.call("POST", "/v1/meetings/quiet/finish")

@@ -6,78 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from test_intake import chunk
-from test_work import Bench, progress
 
-from interview_agent.adapters.postgres import Database, PostgresOperations
 from interview_agent.domain.errors import Conflict, NotFound
 from interview_agent.domain.meeting import ChunkState, StageState
 from interview_agent.domain.route import Stage
 from interview_agent.ports.operations import GivenUp, Handled, WorkPlace
+from work_bench import chunk, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from interview_agent.ports.operations import StageReport
+    from operations_room import Room
 
 SPEECH = WorkPlace(Stage.STT, "m1", "main")
 REPORT = WorkPlace(Stage.ANALYTICS, "m1", "")
-
-
-class Room(Bench):
-    """A database with the stores that work on it, and an operator's look at it."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
-        self.rows = PostgresOperations(database)
-
-    async def fail_chunk(self, seq: int = 0, **fields: object) -> None:
-        """Accept a chunk, and give up on it."""
-        await self.intake.accept(chunk(seq, **fields))
-        claim = await self.claim(Stage.STT)
-        assert await self.records.fail_next_chunk(claim, "stt_provider_error: x") == seq
-        await self.work.complete(await self.claim(Stage.STT))
-
-    async def report(self) -> int:
-        """Finish the meeting, do all the work that this makes, and return the report's version."""
-        await self.intake.finish("m1", {})
-        for stage in (Stage.STT, Stage.ENHANCER):
-            await self.work.complete(await self.claim(stage))
-        return await self.analyse()
-
-    async def analyse(self) -> int:
-        claim = await self.claim(Stage.ANALYTICS)
-        version = (await self.records.record(claim)).meeting.audio_version
-        made = await self.records.commit_report(claim, version, {"summary": ""})
-        await self.work.complete(claim)
-        return made
-
-    async def fail_report(self) -> None:
-        """Finish the meeting, and give up on its report."""
-        await self.intake.accept(chunk())
-        await self.intake.finish("m1", {})
-        for stage in (Stage.STT, Stage.ENHANCER):
-            await self.work.complete(await self.claim(stage))
-        await self.work.give_up(await self.claim(Stage.ANALYTICS), "internal: x")
-
-    async def given_up(self, limit: int = 100) -> Sequence[GivenUp]:
-        return await self.rows.given_up(limit, None)
-
-    async def depth(self, stage: Stage) -> int:
-        return next(each.failed for each in await self.work.depths() if each.stage is stage)
-
-    async def stage(self, stage: Stage) -> StageReport:
-        reports = await self.rows.stages("m1")
-        return next(each for each in reports if each.view.stage is stage)
-
-    async def run(self, statement: str) -> None:
-        async with self.database.connection() as connection:
-            await connection.execute(statement)
-
-
-@pytest.fixture
-def room(database: Database) -> Room:
-    return Room(database)
 
 
 async def test_failed_work_and_failed_chunks_are_listed_newest_first(room: Room) -> None:
@@ -92,6 +32,8 @@ async def test_failed_work_and_failed_chunks_are_listed_newest_first(room: Room)
     assert failed.reason == "stt_provider_error: x"
     assert failed.failed_at < work.failed_at
     assert (await room.depth(Stage.STT), await room.depth(Stage.ENHANCER)) == (1, 1)
+    reasons = {each.stage: each.reasons for each in await room.work.depths() if each.failed}
+    assert reasons == {Stage.STT: {"stt_provider_error": 1}, Stage.ENHANCER: {"internal": 1}}
 
 
 async def test_pages_hold_each_item_once_even_where_all_failed_at_once(room: Room) -> None:

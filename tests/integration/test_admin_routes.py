@@ -13,8 +13,6 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from jsonschema import Draft202012Validator
-from test_admin_operations import Room
-from test_intake import chunk
 
 from admin_stand_ins import Hints, Issues, admin_parts, audit_trail
 from erasure_stand import erasure_by
@@ -37,6 +35,8 @@ from interview_agent.web.auth import ApiKeys
 from interview_agent.web.parts import ProbeParts, Readiness, WebParts
 from interview_agent.web.routes_admin import ADMIN_ROUTES
 from local_broadcast import LocalBroadcast
+from operations_room import Room
+from work_bench import chunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from captions.words import edits
 from interview_agent.ports.audio import SAMPLE_RATE
 from interview_agent.ports.captions import CaptionWindow
-from real_speech import Track, edits, normal, plain_words, recording, silence
+from real_speech import Track, normal, plain_words, recording, silence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from test_intake import chunk
 
 from interview_agent.adapters.postgres import (
     Database,
@@ -37,6 +36,7 @@ from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.transcriber import TrackProgress
 from interview_agent.runtime.loop import LoopTimes, StageLoop
 from local_broadcast import LocalBroadcast
+from work_bench import chunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+
+from erasure_stand import Deaf
 from erasure_vault import (
     AUDIO,
     CHUNKS,
@@ -23,10 +25,6 @@ from erasure_vault import (
     ingesting,
     reported,
 )
-from test_intake import chunk
-from test_work import progress
-
-from erasure_stand import Deaf
 from interview_agent.adapters.postgres import (
     Database,
     PostgresErasureRecords,
@@ -50,6 +48,7 @@ from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.live_records import LiveCommit
 from interview_agent.ports.live_sessions import NewLiveSession
 from interview_agent.ports.stage_records import EnhancedText
+from work_bench import chunk, progress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from test_work import Bench, bench, chunk, progress
 
 from interview_agent.adapters.postgres.event_log import log_changes
 from interview_agent.domain.route import Stage
 from interview_agent.domain.transcript import Change
 from interview_agent.ports.stage_records import EnhancedText
+from work_bench import Bench, chunk, progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from interview_agent.ports.work import Claim
-
-__all__ = ["bench"]
 
 
 async def heard(bench: Bench, *texts: str) -> Claim:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest_asyncio
-from test_feed import Stand
-from test_http_api import NoWakeUps, always_ready
 from yarl import URL
 
 from admin_stand_ins import admin_parts
 from audit_twin import NotedAudit
 from erasure_stand import erasure_by
 from event_stream_client import EventStream, event_stream
+from feed_stand import Stand
+from http_stand_ins import Readying
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import PostgresDeletions, PostgresLiveSessions
 from interview_agent.domain.live import Alert, AlertCode, Partial
@@ -32,6 +32,7 @@ from interview_agent.web.app import build_app
 from interview_agent.web.auth import ApiKeys
 from interview_agent.web.listen import listen
 from interview_agent.web.parts import ProbeParts, StreamTimes, WebParts
+from socket_server import NoWakeUps
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,7 +75,7 @@ class Served:
             ),
             authenticator=ApiKeys(["alice", "bob"], ["machine"]),
             audit=NotedAudit(),
-            probes=ProbeParts(self.metrics, always_ready),
+            probes=ProbeParts(self.metrics, Readying()),
             admin=admin_parts(self.stand.database, blobs, NotedAudit()),
             streams=StreamTimes(heartbeat_s=0.2, patience_s=1.0),
         )

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from admin_stand_ins import admin_parts
 from audit_twin import NotedAudit
 from erasure_stand import erasure_by
-from http_stand_ins import stored_files
+from http_stand_ins import Readying, stored_files
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
     Database,
@@ -33,8 +33,9 @@ from interview_agent.pipeline.live_ingest import LiveIngest, LiveParts
 from interview_agent.pipeline.reader import Reader
 from interview_agent.web.app import api_description, build_app
 from interview_agent.web.auth import ApiKeys
-from interview_agent.web.parts import Limits, ProbeParts, Readiness, WebParts
+from interview_agent.web.parts import Limits, ProbeParts, WebParts
 from local_broadcast import LocalBroadcast
+from socket_server import NoWakeUps
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,25 +55,6 @@ LIMITS = Limits(
 Client = TestClient[Any, Any]
 
 
-class NoWakeUps:
-    """A wake queue that loses everything, as one may."""
-
-    def notify(self, stage: object, meeting_id: str, track: str = "") -> None:
-        """Forget it."""
-
-    def bury(self, stage: object, meeting_id: str, track: str, reason: str) -> None:
-        """Forget it."""
-
-    async def wait(self, stage: object, timeout_s: float) -> None:
-        """Wait in vain."""
-        assert stage
-        await asyncio.sleep(timeout_s)
-
-
-async def always_ready() -> Readiness:
-    return Readiness(ready=True)
-
-
 @pytest_asyncio.fixture
 async def client(database: Database, tmp_path: Path) -> AsyncIterator[Client]:
     """A client of the API with the keys of Alice, Bob and a service."""
@@ -90,7 +72,7 @@ async def client(database: Database, tmp_path: Path) -> AsyncIterator[Client]:
         erasure=erasure_by(PostgresDeletions(database)),
         authenticator=ApiKeys(["alice", "bob"], ["machine"]),
         audit=NotedAudit(),
-        probes=ProbeParts(Metrics("api"), always_ready),
+        probes=ProbeParts(Metrics("api"), Readying()),
         admin=admin_parts(database, blobs, NotedAudit()),
         limits=LIMITS,
         version="1.2.3",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from typing import Any
 
 import pytest
 
@@ -22,24 +20,8 @@ from interview_agent.domain.errors import (
     ValidationFailed,
 )
 from interview_agent.domain.meeting import Consent, Gap, Mode, gaps_by_track
-from interview_agent.ports.intake import NewChunk, NewMeeting
-
-
-def chunk(seq: int = 0, body: bytes = b"audio", **fields: Any) -> NewChunk:
-    digest = hashlib.sha256(body).hexdigest()
-    values: dict[str, Any] = {
-        "meeting_id": "m1",
-        "owner": "subject:a",
-        "track": "main",
-        "codec": "pcm",
-        "sample_rate": 16000,
-        "channels": 1,
-        "idempotency_key": f"key-{seq}",
-        **fields,
-    }
-    return NewChunk(
-        seq=seq, sha256=digest, size_bytes=len(body), blob_key=f"k/{seq}-{digest[:8]}", **values
-    )
+from interview_agent.ports.intake import NewMeeting
+from work_bench import chunk
 
 
 async def test_starting_twice_returns_the_first_meeting_as_it_is(database: Database) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 import pytest_asyncio
-from test_intake import chunk
 
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
@@ -36,6 +35,7 @@ from interview_agent.pipeline.live_ingest import (
 )
 from interview_agent.ports.live_sessions import LiveSession, NewLiveSession
 from memory_rows import NotedWakeUps
+from work_bench import chunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

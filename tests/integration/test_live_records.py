@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_intake import chunk
 
 from interview_agent.adapters.postgres import (
     Database,
@@ -27,6 +26,7 @@ from interview_agent.pipeline.erasure.batches import forget_rows
 from interview_agent.ports.erasure import TEXT
 from interview_agent.ports.live_records import GrowingSegment, LiveCommit
 from interview_agent.ports.transcriber import TrackProgress
+from work_bench import chunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

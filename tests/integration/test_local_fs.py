@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import resource
@@ -233,3 +234,18 @@ async def test_a_share_that_is_not_mounted_does_not_look_deleted(
     (tmp_path / "chunks").mkdir()
     with pytest.raises(StorageError):
         await blobs.delete_under("meetings/m", limit=10)
+
+
+async def test_probes_of_several_processes_do_not_disturb_each_other(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    other = LocalFsBlobStore(tmp_path / "chunks")
+    await other.prepare()
+
+    async def probe(store: LocalFsBlobStore) -> None:
+        for _ in range(60):
+            await store.check()
+
+    await asyncio.gather(*map(probe, (blobs, other, blobs, other)))
+    await other.aclose()
+    assert list((tmp_path / "chunks" / "health").iterdir()) == []

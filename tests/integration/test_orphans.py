@@ -9,12 +9,12 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
-from test_intake import chunk
 
 from interview_agent.adapters.local_fs import TEMPORARY_PREFIX, LocalFsBlobStore
 from interview_agent.adapters.postgres import Database, PostgresArchive, PostgresIntake
 from interview_agent.domain.errors import DatabaseError
 from interview_agent.runtime.upkeep import ORPHAN_AGE_S, sweep_orphans
+from work_bench import chunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

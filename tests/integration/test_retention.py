@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from test_intake import chunk
 
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
@@ -29,6 +28,7 @@ from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.transcriber import TrackProgress
 from interview_agent.runtime.upkeep import schedule_retention
 from memory_rows import NotedWakeUps
+from work_bench import chunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest_asyncio
 
+from captions.words import edits
 from interview_agent.adapters.decoder.child_decoder import ChildDecoder
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.stt.track_transcriber import TrackTranscriber
 from made_speech import Written, part_of, write_down
-from real_speech import Track, edits, heard_words, plain_words, recording, silence
+from real_speech import Track, heard_words, plain_words, recording, silence
 
 if TYPE_CHECKING:
     from interview_agent.adapters.whisper.model import WhisperSpeechModel
@@ -83,7 +84,7 @@ async def test_short_speech_is_heard_and_its_language_found(
 ) -> None:
     """A few seconds with no language given are Russian, and say what was said."""
     track = recording("tone_short.wav")
-    transcriber = TrackTranscriber(blobs, ChildDecoder(), speech_model, language="auto")
+    transcriber = TrackTranscriber(blobs, ChildDecoder(), speech_model)
     written = await write_down(transcriber, await parts_of(blobs, track, 0.5), language=None)
     assert {segment.language for segment in written.segments} == {"ru"}  # type: ignore[attr-defined]  # DraftSegment
     assert "приедет" in written.text.lower()

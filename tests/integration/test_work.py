@@ -3,58 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
-from test_intake import chunk
 
 from interview_agent.adapters.postgres import (
-    Database,
-    PostgresArchive,
     PostgresDeletions,
-    PostgresIntake,
-    PostgresStageRecords,
-    PostgresWorkStore,
 )
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.domain.meeting import ChunkState, StageState
 from interview_agent.domain.route import Stage
-from interview_agent.domain.transcript import DraftSegment
 from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.stage_records import EnhancedText
 from interview_agent.ports.transcriber import FailedPart, TrackProgress
-
-if TYPE_CHECKING:
-    from interview_agent.ports.work import Claim
-
-
-class Bench:
-    """A database with the stores that work on it."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.intake = PostgresIntake(database)
-        self.archive = PostgresArchive(database)
-        self.work = PostgresWorkStore(database)
-        self.records = PostgresStageRecords(database)
-
-    async def claim(self, stage: Stage, lease_s: float = 8.0) -> Claim:
-        claim = await self.work.claim(stage, "bench", lease_s)
-        assert claim is not None
-        return claim
-
-
-@pytest.fixture
-def bench(database: Database) -> Bench:
-    return Bench(database)
-
-
-def progress(*texts: str, keep: int = 0, done_seq: int | None = 0) -> TrackProgress:
-    segments = tuple(
-        DraftSegment(text, float(keep + i), float(keep + i + 1), language="en")
-        for i, text in enumerate(texts)
-    )
-    return TrackProgress(keep, segments, {"at": len(texts)}, done_seq, float(len(texts)))
+from work_bench import Bench, chunk, progress
 
 
 async def test_one_piece_of_work_is_claimed_once(bench: Bench) -> None:

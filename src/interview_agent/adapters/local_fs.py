@@ -9,6 +9,7 @@ import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
 
@@ -25,7 +26,9 @@ _T = TypeVar("_T")
 
 TEMPORARY_PREFIX = ".tmp-"
 MARKER = ".storage-id"
+_THREADS = 8
 _FOLDERS_REMEMBERED = 10_000
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
@@ -42,12 +45,18 @@ def _faults() -> Iterator[None]:
         raise StorageError(details={"cause": cause}, retry_after_s=2) from error
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, _FOLDER_FLAGS)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    with _opened(folder) as descriptor:
+        os.fsync(descriptor)
 
 
 def _name_once(temporary: Path, final: Path) -> None:
@@ -71,11 +80,11 @@ class LocalFsBlobStore:
     first.
     """
 
-    def __init__(self, base_dir: Path, *, threads: int = 8) -> None:
+    def __init__(self, base_dir: Path) -> None:
         self._base_dir = base_dir
         self._identity = ""
         self._synced: dict[Path, None] = {}
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="blobs")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
 
     async def _run(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         loop = asyncio.get_running_loop()
@@ -108,15 +117,19 @@ class LocalFsBlobStore:
         self, key_prefix: str, body: AsyncIterator[bytes], *, max_bytes: int
     ) -> BlobFacts:
         """Store a body of unknown length under `{key_prefix}-{sha256[:32]}.bin`."""
-        folder = self._path(key_prefix).parent
-        temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+        parent = self._path(key_prefix).parent
+        temporary = _temporary_name()
         digest = hashlib.sha256()
         size_bytes = 0
         with _faults():
-            await self._run(self._make_folder, folder)
+            await self._run(self._make_folder, parent)
+            folder = await self._run(os.open, parent, _FOLDER_FLAGS)
             try:
                 async with aiofiles.open(
-                    temporary, "xb", executor=self._threads, opener=_private
+                    temporary,
+                    "xb",
+                    executor=self._threads,
+                    opener=partial(_private, folder=folder),
                 ) as file:
                     async for piece in body:
                         size_bytes += len(piece)
@@ -128,9 +141,10 @@ class LocalFsBlobStore:
                     await file.flush()
                     await self._run(os.fdatasync, file.fileno())
                 key = f"{key_prefix}-{digest.hexdigest()[:32]}.bin"
-                await self._run(self._name, temporary, self._path(key))
+                await self._run(_name, temporary, self._path(key).name, folder)
             finally:
-                await self._run(temporary.unlink, missing_ok=True)
+                await self._run(_drop, temporary, folder)
+                os.close(folder)
         return BlobFacts(key, digest.hexdigest(), size_bytes)
 
     async def open(self, key: str) -> BinaryIO:
@@ -169,7 +183,8 @@ class LocalFsBlobStore:
         with _faults():
             await self._run(self._put, key, body)
             read = await self._run(self._path(key).read_bytes)
-            await self._run(self._delete, [key])
+            # The folder stays: other processes are about to write their probes into it.
+            await self._run(self._path(key).unlink)
         if read != body:
             message = "the storage does not give back what was written"
             raise StorageError(message)
@@ -193,9 +208,9 @@ class LocalFsBlobStore:
         self._base_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         marker = self._base_dir / MARKER
         if not marker.exists():
-            temporary = self._base_dir / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+            temporary = self._base_dir / _temporary_name()
             try:
-                self._write(temporary, secrets.token_hex(16).encode())
+                _write(temporary, secrets.token_hex(16).encode())
                 _name_once(temporary, marker)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -226,24 +241,14 @@ class LocalFsBlobStore:
     def _put(self, key: str, body: bytes) -> None:
         path = self._path(key)
         self._make_folder(path.parent)
-        temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
-        try:
-            self._write(temporary, body)
-            self._name(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    @staticmethod
-    def _write(path: Path, body: bytes) -> None:
-        with open(path, "xb", opener=_private) as file:
-            file.write(body)
-            file.flush()
-            os.fdatasync(file.fileno())
-
-    @staticmethod
-    def _name(temporary: Path, path: Path) -> None:
-        temporary.rename(path)
-        _sync_folder(path.parent)
+        temporary = _temporary_name()
+        # By its descriptor the folder is found even if it was moved away meanwhile.
+        with _opened(path.parent) as folder:
+            try:
+                _write(temporary, body, folder)
+                _name(temporary, path.name, folder)
+            finally:
+                _drop(temporary, folder)
 
     def _now(self) -> float:
         # The clock of the file system, which on a share is not ours.
@@ -316,5 +321,27 @@ def _unless_gone(error: OSError) -> None:
         raise error
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _private(path: str, flags: int, folder: int | None = None) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+
+
+def _temporary_name() -> str:
+    return f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+
+
+def _write(path: str | Path, body: bytes, folder: int | None = None) -> None:
+    """Write a new file and sync it; `folder` is the descriptor that a relative path is below."""
+    with open(path, "xb", opener=partial(_private, folder=folder)) as file:
+        file.write(body)
+        file.flush()
+        os.fdatasync(file.fileno())
+
+
+def _name(temporary: str, name: str, folder: int) -> None:
+    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    os.fsync(folder)
+
+
+def _drop(temporary: str, folder: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=folder)

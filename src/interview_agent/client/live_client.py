@@ -19,6 +19,7 @@ from interview_agent.client.connection import (
 from interview_agent.client.event_cursor import EventCursor
 from interview_agent.client.frame_window import FrameWindow
 from interview_agent.domain.errors import AgentError, ConnectionLost, Refused
+from interview_agent.domain.frames import FRAME_NUMBER_BYTES
 from interview_agent.domain.ids import DEFAULT_TRACK
 from interview_agent.domain.retry import backoff_s
 
@@ -32,7 +33,6 @@ BUFFER_BYTES = 8 * 1024 * 1024
 """Four minutes of 16 kHz sound, which a microphone may go on for while nothing can be sent."""
 
 _PATIENCE = Patience()
-_FRAME_NUMBER_BYTES = 8
 _OUT_OF_STEP = ("frame_gap", "frame_repeated")
 _NUMBERED = ("transcript.update", "transcript.retract")
 
@@ -223,7 +223,7 @@ class LiveClient:
 
     def _make_ready(self, ready: Message) -> None:
         self._max_in_flight = number(ready, "max_in_flight")
-        self._max_audio_bytes = number(ready, "max_frame_bytes") - _FRAME_NUMBER_BYTES
+        self._max_audio_bytes = number(ready, "max_frame_bytes") - FRAME_NUMBER_BYTES
         if self._started:
             self._window.resume(number(ready, "next_frame"))
         else:

@@ -14,6 +14,7 @@ import av
 import numpy as np
 
 from interview_agent.domain.errors import BadAudio
+from interview_agent.domain.upload import PCM_SAMPLE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 PIECE_S = 0.1
 SAMPLE_RATE = 16_000
 
-_SAMPLE_BYTES = 2
 _PIECES_AHEAD = 8
 _DEMUXERS = "wav,mp3,ogg,matroska,webm,mov,mp4,m4a,flac,aac,aiff"
 
@@ -48,7 +48,7 @@ def open_file(path: Path) -> Sound:
     """
     with suppress(wave.Error, EOFError):
         file = wave.open(str(path), "rb")  # noqa: SIM115 - whoever reads the pieces closes it
-        if file.getsampwidth() == _SAMPLE_BYTES:
+        if file.getsampwidth() == PCM_SAMPLE_BYTES:
             return Sound(file.getframerate(), file.getnchannels(), _wav(file), has_own_pace=False)
         file.close()
     try:
@@ -63,7 +63,7 @@ def open_file(path: Path) -> Sound:
 
 def open_raw(descriptor: int, sample_rate: int, channels: int) -> Sound:
     """Read s16le samples from a pipe until it ends."""
-    pieces = _raw(descriptor, int(PIECE_S * sample_rate), channels * _SAMPLE_BYTES)
+    pieces = _raw(descriptor, int(PIECE_S * sample_rate), channels * PCM_SAMPLE_BYTES)
     return Sound(sample_rate, channels, pieces, has_own_pace=True)
 
 
@@ -85,7 +85,7 @@ async def in_real_time(sound: Sound, stop: asyncio.Event) -> AsyncIterator[bytes
     Whoever takes them late gets them late; none is lost.
     """
     loop = asyncio.get_running_loop()
-    bytes_per_s = sound.sample_rate * sound.channels * _SAMPLE_BYTES
+    bytes_per_s = sound.sample_rate * sound.channels * PCM_SAMPLE_BYTES
     began_s, said_bytes = loop.time(), 0
     reader = _ThreadReader(sound.pieces)
     stopping = asyncio.create_task(stop.wait())
@@ -171,13 +171,14 @@ def _wav(file: wave.Wave_read) -> Iterator[bytes]:
 
 
 def _decoded(container: Any, channels: int) -> Iterator[bytes]:
-    size = int(PIECE_S * SAMPLE_RATE) * channels * _SAMPLE_BYTES
+    sample_bytes = channels * PCM_SAMPLE_BYTES
+    size = int(PIECE_S * SAMPLE_RATE) * sample_bytes
     resampler = av.AudioResampler("s16", "mono" if channels == 1 else "stereo", SAMPLE_RATE)
     kept = bytearray()
     with closing(container):
         for frame in _frames(container):
             for resampled in resampler.resample(frame):
-                kept += bytes(resampled.planes[0])[: resampled.samples * channels * _SAMPLE_BYTES]
+                kept += bytes(resampled.planes[0])[: resampled.samples * sample_bytes]
             while len(kept) >= size:
                 yield bytes(kept[:size])
                 del kept[:size]

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+import structlog
+
 from interview_agent import __version__
 from interview_agent.adapters.postgres import (
     MeetingQuota,
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     from interview_agent.compose.servers import Backends
     from interview_agent.runtime.service import Service
     from interview_agent.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 def _rate_limits(settings: Settings) -> RateLimits:
@@ -113,14 +117,17 @@ def _feed(service: Service, archive: PostgresArchive, broadcast: ValkeyBroadcast
     return feed
 
 
+async def _serve_probes(service: Service, stack: AsyncExitStack) -> str:
+    settings = service.settings
+    app = build_probe_app(ProbeParts(service.metrics, _readiness_probe(service)))
+    return await listen(app, stack, host=settings.api_host, port=settings.metrics_port)
+
+
 async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> None:
     """Serve what the roles of the process answer, until `stack` closes."""
     settings = service.settings
     if not serves_api(service.roles):
-        app = build_probe_app(ProbeParts(service.metrics, _readiness_probe(service)))
-        service.address = await listen(
-            app, stack, host=settings.api_host, port=settings.metrics_port
-        )
+        service.address = await _serve_probes(service, stack)
         return
     authenticator = await open_authenticator(service, stack)
     audit = add_audit(service, parts, stack)
@@ -173,6 +180,8 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
         )
     )
     service.leavers.append(app[SOCKETS].close)
+    if settings.is_prod or "metrics_port" in settings.model_fields_set:
+        log.info("probes_served", address=await _serve_probes(service, stack))
     service.address = await listen(
         app,
         stack,

@@ -23,7 +23,7 @@ from interview_agent.compose.stages import add_stages
 from interview_agent.domain.errors import StartupError
 from interview_agent.domain.roles import Role, stages_of, sweeps
 from interview_agent.metrics import BUILD, Metrics
-from interview_agent.runtime import upkeep
+from interview_agent.runtime import gauges, upkeep
 from interview_agent.runtime.service import Service
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
     deletions = PostgresDeletions(parts.database)
     add_checks(service, parts, work)
     service.loops |= {
-        "loop_lag": partial(upkeep.measure_loop_lag, metrics),
+        "loop_lag": partial(gauges.measure_loop_lag, metrics),
         "gauges": partial(
-            upkeep.refresh_gauges,
+            gauges.refresh_gauges,
             metrics,
             work,
             deletions,

@@ -19,6 +19,7 @@ from interview_agent.adapters.valkey import ValkeyBroadcast, ValkeyWakeQueue
 from interview_agent.domain.errors import DatabaseError, StartupError, StorageError
 from interview_agent.domain.readiness.findings import DATABASE_FAILED, STORAGE_NOT_MOUNTED
 from interview_agent.metrics import BROADCAST_FAILURES, EMBEDDED_EXITS, WAKE_FAILURES
+from interview_agent.runtime import gauges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +36,12 @@ _EXTERNAL_PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """What every part of a process shares."""
+    """What every part of a process shares.
 
+    `worker` names the process among all that share these; no other run of it has the same name.
+    """
+
+    worker: str
     database: Database
     wake: ValkeyWakeQueue
     broadcast: ValkeyBroadcast
@@ -55,10 +60,11 @@ async def open_backends(
     await _find_storage(database, blobs)
     await blobs.check()
     metrics.count(WAKE_FAILURES, 0)
+    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     wake = ValkeyWakeQueue(
         addresses.redis_url,
         stages=stages,
-        consumer=f"worker:{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
+        consumer=worker,
         max_waiting=settings.queue_max_waiting,
         on_failure=partial(metrics.count, WAKE_FAILURES),
     )
@@ -69,7 +75,7 @@ async def open_backends(
     )
     stack.push_async_callback(broadcast.aclose)
     service.loops |= {"wakes": wake.run_publisher, "broadcast": broadcast.run_publisher}
-    return Backends(database, wake, broadcast, blobs)
+    return Backends(worker, database, wake, broadcast, blobs)
 
 
 async def _find_storage(database: Database, blobs: LocalFsBlobStore) -> None:
@@ -121,6 +127,9 @@ async def find_addresses(service: Service, stack: AsyncExitStack) -> Addresses:
     addresses = await embedded.start()
     service.metrics.start_at_zero(EMBEDDED_EXITS, ({"child": name} for name in embedded.alive()))
     service.loops["embedded"] = embedded.watch
+    service.loops["embedded_gauges"] = partial(
+        gauges.watch_embedded, service.metrics, embedded.alive
+    )
     return Addresses(
         given[0] or addresses.postgres_dsn or "", given[1] or addresses.redis_url or ""
     )

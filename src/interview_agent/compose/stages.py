@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,7 +55,7 @@ async def add_stages(
             work,
             parts.wake,
             service.metrics,
-            owner=f"{socket.gethostname()}:{os.getpid()}",
+            owner=parts.worker,
             concurrency=concurrency.get(stage, _OTHER_STAGES_CONCURRENCY),
             jitter=random.random,
         )

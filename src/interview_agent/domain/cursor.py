@@ -37,6 +37,4 @@ def read_cursor(text: str, forms: Sequence[type]) -> list[Any]:
 def unknown_cursor() -> ValidationFailed:
     """Return the error about a cursor that is not one of ours."""
     message = "cursor is not one that this service gave"
-    return ValidationFailed(
-        message, details={"errors": [{"loc": ["cursor"], "msg": message, "type": "cursor"}]}
-    )
+    return ValidationFailed.at("cursor", message=message, kind="cursor")

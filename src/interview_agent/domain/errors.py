@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class Fault(StrEnum):
@@ -45,6 +45,12 @@ class ValidationFailed(AgentError):
 
     code = "validation"
     fault = Fault.CALLER
+
+    @classmethod
+    def at(cls, *place: str | int, message: str, kind: str) -> Self:
+        """Make the error about one place in the request; `kind` is a stable word for the fault."""
+        fault = {"loc": list(place), "msg": message, "type": kind}
+        return cls(message, details={"errors": [fault]})
 
 
 class BadAudio(AgentError):
@@ -271,6 +277,13 @@ class Backpressure(AgentError):
     fault = Fault.TRANSIENT
 
 
+class Stopping(Backpressure):
+    """This process is stopping; try again in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_after_s=5)
+
+
 class StorageError(AgentError):
     """The audio could not be made durable."""
 
@@ -297,6 +310,76 @@ class SttError(AgentError):
 
     code = "stt_provider_error"
     fault = Fault.TRANSIENT
+
+
+class ConnectorError(AgentError):
+    """The connector could not do this."""
+
+    code = "connector_provider_error"
+    fault = Fault.TRANSIENT
+    counts_against_gateway: ClassVar[bool] = False
+    """Whether it speaks of a gateway in trouble, which is what circuit breakers count."""
+
+
+class ConnectorTimeout(ConnectorError):
+    """The gateway did not answer in time."""
+
+    code = "connector_timeout"
+    counts_against_gateway = True
+
+
+class ConnectorUnavailable(ConnectorError):
+    """The gateway cannot be reached or fails."""
+
+    code = "connector_unavailable"
+    counts_against_gateway = True
+
+
+class ConnectorRateLimited(ConnectorError):
+    """The gateway asks for fewer requests."""
+
+    code = "connector_rate_limit"
+    counts_against_gateway = True
+
+
+class ConnectorAuthError(ConnectorError):
+    """The gateway does not accept our credentials."""
+
+    code = "connector_auth_error"
+    fault = Fault.PERMANENT
+
+
+class ConnectorBadRequest(ConnectorError):
+    """The gateway refuses this request."""
+
+    code = "connector_bad_request"
+    fault = Fault.PERMANENT
+
+
+class ConnectorInvalidResponse(ConnectorError):
+    """The gateway answered with something that is not its protocol."""
+
+    code = "connector_invalid_response"
+    fault = Fault.PERMANENT
+
+
+class ConnectorBusy(ConnectorError):
+    """Another operation on this meeting is under way."""
+
+    code = "connector_busy"
+
+
+class ConnectorCircuitOpen(ConnectorError):
+    """The gateway failed too often of late and is left in peace for a while."""
+
+    code = "connector_circuit_open"
+
+
+class ConnectorDisabled(ConnectorError):
+    """No connector is configured."""
+
+    code = "connector_disabled"
+    fault = Fault.PERMANENT
 
 
 class DeliveryError(AgentError):

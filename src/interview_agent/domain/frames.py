@@ -9,6 +9,9 @@ from itertools import islice
 from interview_agent.domain.audio_format import HEAD_BYTES, starts_stream
 from interview_agent.domain.upload import PCM_SAMPLE_BYTES
 
+FRAME_NUMBER_BYTES = 8
+"""Length of the number that stands before the audio of a frame."""
+
 CHUNK_MAX_BYTES = 256 * 1024
 """Frames are joined up to this size; one larger frame is a chunk of its own."""
 

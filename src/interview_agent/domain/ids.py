@@ -31,9 +31,7 @@ def check_name(value: str, field: str) -> str:
     """Return `value` if it can name a meeting or a track, else raise `ValidationFailed`."""
     if not is_name(value):
         message = f"{field} must match {NAME_PATTERN}"
-        raise ValidationFailed(
-            message, details={"errors": [{"loc": [field], "msg": message, "type": "name"}]}
-        )
+        raise ValidationFailed.at(field, message=message, kind="name")
     return value
 
 

@@ -89,6 +89,11 @@ class Meeting:
         """Whether the transcript is closed and no audio came since."""
         return self.closed_version == self.audio_version
 
+    def language_or(self, default: str | None) -> str | None:
+        """Return the language to write, `default` where none was named; None to detect it."""
+        language = self.language or default
+        return None if language == "auto" else language
+
 
 class Place(NamedTuple):
     """Where a chunk belongs: its track, the track that its sender named, its number there.

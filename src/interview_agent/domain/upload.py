@@ -9,6 +9,7 @@ from interview_agent.domain.errors import ValidationFailed
 from interview_agent.domain.ids import DEFAULT_TRACK, MAX_SEQ, check_name
 
 MAX_CHANNELS = 8
+MAX_LIVE_CHANNELS = 2
 MIN_SAMPLE_RATE = 4_000
 MAX_SAMPLE_RATE = 384_000
 PCM_SAMPLE_BYTES = 2
@@ -67,7 +68,7 @@ def codec_of(form: AudioForm) -> str:
     codec = normalise_codec(form.codec)
     if codec is None:
         message = f"codec must be one of {', '.join(sorted(SUPPORTED_CODECS))}"
-        raise ValidationFailed(message, details={"errors": [{"loc": ["codec"]}]})
+        raise ValidationFailed.at("codec", message=message, kind="codec")
     return codec
 
 
@@ -97,6 +98,6 @@ def _check_channel_tracks(upload: Upload) -> None:
     names = upload.channel_tracks
     if len(names) != upload.form.channels or len(set(names)) != len(names):
         message = "channel_tracks must name each channel once"
-        raise ValidationFailed(message, details={"errors": [{"loc": ["channel_tracks"]}]})
+        raise ValidationFailed.at("channel_tracks", message=message, kind="channel_tracks")
     for name in names:
         check_name(name, "channel_tracks")

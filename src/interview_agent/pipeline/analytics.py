@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from interview_agent.domain.analytics.measures.plan import planned_questions
 from interview_agent.domain.analytics.reading import InterviewSession
 from interview_agent.domain.analytics.report import build_report
 from interview_agent.domain.live import Nudge
@@ -33,7 +34,6 @@ def session_of(record: MeetingRecord, *, default_language: str | None) -> Interv
         for of_track in holes.values()
         for gap in of_track
     ]
-    plan = meeting.context.get("plan")
     scheduled_at = meeting.context.get("scheduled_at")
     return InterviewSession(
         segments=tuple(
@@ -44,9 +44,7 @@ def session_of(record: MeetingRecord, *, default_language: str | None) -> Interv
         roles=roles_by_speaker(speakers, meeting.context),
         language=detected or meeting.language or default_language,
         verbatim=False,
-        plan=tuple(each for each in plan if isinstance(each, str))
-        if isinstance(plan, list)
-        else (),
+        plan=tuple(planned_questions(meeting.context)),
         scheduled_at=scheduled_at if isinstance(scheduled_at, str) else None,
         started_at=meeting.created_at.isoformat(),
         gaps=tuple(gaps),

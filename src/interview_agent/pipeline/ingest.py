@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from interview_agent.domain.errors import (
-    Backpressure,
     BadAudio,
-    ForeignMeeting,
     MeetingGone,
-    NotFound,
+    Stopping,
 )
 from interview_agent.domain.ids import check_name, new_meeting_id
 from interview_agent.domain.meeting import Consent, Meeting, Mode
 from interview_agent.domain.route import Stage
 from interview_agent.domain.upload import check_upload, codec_of
+from interview_agent.ports.archive import meeting_for
 from interview_agent.ports.intake import Intake, NewChunk, NewMeeting, Receipt
 
 if TYPE_CHECKING:
@@ -68,9 +67,9 @@ class WaitingAudio(Protocol):
 class Ingest:
     """Takes in meetings and audio.
 
-    `clock` gives the time in UTC, `random_hex` that many random bytes in hex. Once `accepting` is
-    false, new audio is turned away with `Backpressure`, and with `BacklogFull` while the `backlog`
-    of its owner is; what a live session took before is stored.
+    `clock` gives the time in UTC. Once `accepting` is false, new audio is turned away with
+    `Stopping`, and with `BacklogFull` while the `backlog` of its owner is full; what a live session
+    took before is stored.
     """
 
     def __init__(
@@ -81,7 +80,6 @@ class Ingest:
         wake: WakeQueue,
         *,
         clock: Callable[[], datetime],
-        random_hex: Callable[[int], str] = secrets.token_hex,
         accepting: Callable[[], bool] = lambda: True,
         backlog: WaitingAudio | None = None,
     ) -> None:
@@ -91,7 +89,6 @@ class Ingest:
         self._blobs = blobs
         self._wake = wake
         self._clock = clock
-        self._random_hex = random_hex
         self._accepting = accepting
 
     async def start(self, caller: Identity, request: StartRequest) -> Meeting:
@@ -100,7 +97,7 @@ class Ingest:
         Raises `ValidationFailed` for a bad id, `Conflict` for somebody else's and `MeetingGone`
         for a deleted one.
         """
-        meeting_id = request.meeting_id or new_meeting_id(self._clock(), self._random_hex(5))
+        meeting_id = request.meeting_id or new_meeting_id(self._clock(), secrets.token_hex(5))
         return await self._intake.start(
             NewMeeting(
                 meeting_id=check_name(meeting_id, "meeting_id"),
@@ -173,13 +170,7 @@ class Ingest:
     ) -> Meeting:
         """Say that the meeting is over; asking again changes nothing. Raises `NotFound`."""
         check_name(meeting_id, "meeting_id")
-        try:
-            owner = await self._archive.owner(meeting_id)
-        except NotFound:
-            # The archive's own message must not tell an unknown id from a foreign one.
-            raise NotFound from None
-        if not caller.may_see(owner):
-            raise ForeignMeeting
+        await meeting_for(caller, meeting_id, self._archive)
         meeting = await self._intake.finish(meeting_id, expected_last_seq)
         for stage in (Stage.LIVE, Stage.STT):
             self._wake.notify(stage, meeting_id)
@@ -198,8 +189,7 @@ class Ingest:
 
     def _check_open(self) -> None:
         if not self._accepting():
-            message = "this process is stopping"
-            raise Backpressure(message, retry_after_s=5)
+            raise Stopping
 
     def _check_backlog(self, chunk: NewChunk) -> None:
         # A live track may go on: how many of them there are is bounded when they are opened.
@@ -225,7 +215,7 @@ class Ingest:
             codec=codec_of(form),
             sample_rate=form.sample_rate,
             channels=form.channels,
-            idempotency_key=upload.idempotency_key or f"http-chunk_{self._random_hex(16)}",
+            idempotency_key=upload.idempotency_key or f"http-chunk_{secrets.token_hex(16)}",
             channel_tracks=upload.channel_tracks,
             speaker_hint=form.speaker_hint,
             trace_id=upload.trace_id,

@@ -79,7 +79,7 @@ class LiveOutlets:
 class LiveStage:
     """Implements `ports.work.StageHandler`.
 
-    `language` is that of meetings which name none; `auto` or None means: detect it.
+    `language` is that of meetings which name none, None to detect it.
     """
 
     stage = Stage.LIVE
@@ -110,10 +110,9 @@ class LiveStage:
         meeting = record.meeting
         if meeting.consent is Consent.DENIED:
             return Outcome()
-        language = meeting.language or self._language
         captions = self._open_captions(
             record.checkpoint,
-            language=None if language == "auto" else language,
+            language=meeting.language_or(self._language),
             forgiving=claim.attempts > _FAIR_TRIES,
         )
         run = _LiveRun(claim, captions, record.growing, self._outlets)
@@ -177,9 +176,9 @@ class _LiveRun:
             self._accepted_at.append((chunk.seq, chunk.accepted_at))
             if chunk.state is ChunkState.DONE:
                 # The meeting was closed in between, and the whole recording heard up to here.
-                await self._captions.pass_over(_part(chunk))
+                await self._captions.pass_over(AudioPart.of(chunk))
             else:
-                await self._captions.hear(_part(chunk))
+                await self._captions.hear(AudioPart.of(chunk))
         self._watch_lag()
         while (step := await self._captions.advance()) is not None:
             await self._take(step)
@@ -264,16 +263,3 @@ def _playable(news: LiveNews, after_seq: int) -> list[Chunk]:
         if chunk.state is not ChunkState.FAILED:
             found.append(chunk)
     return found
-
-
-def _part(chunk: Chunk) -> AudioPart:
-    return AudioPart(
-        seq=chunk.seq,
-        blob_key=chunk.blob_key,
-        size_bytes=chunk.size_bytes,
-        sha256=chunk.sha256,
-        codec=chunk.codec,
-        sample_rate=chunk.sample_rate,
-        channels=chunk.channels,
-        channel=chunk.channel,
-    )

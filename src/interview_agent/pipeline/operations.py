@@ -209,9 +209,7 @@ def _check(place: WorkPlace) -> None:
         check_name(place.track, "track")
     elif place.track:
         message = "this stage is one of the whole meeting and has no track"
-        raise ValidationFailed(
-            message, details={"errors": [{"loc": ["track"], "msg": message, "type": "track"}]}
-        )
+        raise ValidationFailed.at("track", message=message, kind="track")
 
 
 def _write_position(item: GivenUp) -> str:

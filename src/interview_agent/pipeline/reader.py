@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain import cursor
-from interview_agent.domain.errors import ForeignMeeting, NotFound, ValidationFailed
+from interview_agent.domain.errors import ValidationFailed
 from interview_agent.domain.ids import check_name
 from interview_agent.domain.lens import Lens
 from interview_agent.domain.meeting import (
@@ -25,6 +25,7 @@ from interview_agent.domain.meeting import (
 )
 from interview_agent.domain.pii.disclosure import QuoteMask
 from interview_agent.domain.route import Stage
+from interview_agent.ports.archive import meeting_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -311,11 +312,4 @@ class Reader:
 
     async def _view(self, caller: Identity, meeting_id: str) -> MeetingView:
         check_name(meeting_id, "meeting_id")
-        try:
-            # Whose it is comes first: what a foreign one holds must not show in the time it takes.
-            if caller.may_see(await self._archive.owner(meeting_id)):
-                return await self._archive.meeting(meeting_id)
-        except NotFound:
-            # The archive's own message must not tell an unknown id from a foreign one.
-            raise NotFound from None
-        raise ForeignMeeting
+        return await meeting_for(caller, meeting_id, self._archive)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interview_agent.domain.live import Nudge
-from interview_agent.domain.meeting import Chunk, Consent, playable
+from interview_agent.domain.meeting import Consent, playable
 from interview_agent.domain.route import Stage
 from interview_agent.ports.transcriber import AudioPart, TrackInput, Transcriber
 from interview_agent.ports.work import Claim, Outcome
@@ -17,24 +17,11 @@ if TYPE_CHECKING:
     from interview_agent.ports.stage_records import StageRecords
 
 
-def _part(chunk: Chunk) -> AudioPart:
-    return AudioPart(
-        seq=chunk.seq,
-        blob_key=chunk.blob_key,
-        size_bytes=chunk.size_bytes,
-        sha256=chunk.sha256,
-        codec=chunk.codec,
-        sample_rate=chunk.sample_rate,
-        channels=chunk.channels,
-        channel=chunk.channel,
-    )
-
-
 class SpeechStage:
     """Implements `ports.work.StageHandler`.
 
-    `language` is that of meetings which name none; `auto` or None means: detect it. `on_heard` is
-    told the seconds of audio that each step added, listeners that there is more to read.
+    `language` is that of meetings which name none, None to detect it. `on_heard` is told the
+    seconds of audio that each step added, listeners that there is more to read.
     """
 
     stage = Stage.STT
@@ -60,12 +47,13 @@ class SpeechStage:
         meeting = record.meeting
         if meeting.consent is Consent.DENIED:
             return Outcome()
-        language = meeting.language or self._language
         track = TrackInput(
             meeting_id=meeting.meeting_id,
             track=record.track,
-            language=None if language == "auto" else language,
-            parts=tuple(_part(chunk) for chunk in playable(record.chunks, closed=meeting.closed)),
+            language=meeting.language_or(self._language),
+            parts=tuple(
+                AudioPart.of(chunk) for chunk in playable(record.chunks, closed=meeting.closed)
+            ),
             closed=meeting.closed,
             checkpoint=record.checkpoint,
         )

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from interview_agent.domain.errors import ForeignMeeting, NotFound
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from interview_agent.domain.identity import Identity
     from interview_agent.domain.meeting import Chunk, Meeting, StageView
     from interview_agent.domain.transcript import Segment, TranscriptEvent
 
@@ -99,3 +102,18 @@ class Archive(Protocol):
     async def unreferenced(self, keys: Sequence[str]) -> list[str]:
         """Return those of the blob keys that no chunk names."""
         ...
+
+
+async def meeting_for(caller: Identity, meeting_id: str, archive: Archive) -> MeetingView:
+    """Return a meeting that exists for the caller.
+
+    Raises `NotFound`, in the same words for a foreign meeting as for an absent one.
+    """
+    try:
+        # Whose it is comes first: what a foreign one holds must not show in the time that it takes.
+        if caller.may_see(await archive.owner(meeting_id)):
+            return await archive.meeting(meeting_id)
+    except NotFound:
+        # The archive's own message must not tell an unknown id from a foreign one.
+        raise NotFound from None
+    raise ForeignMeeting

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from interview_agent.domain.meeting import Chunk
     from interview_agent.domain.transcript import DraftSegment
 
 
@@ -26,6 +27,20 @@ class AudioPart:
     sample_rate: int
     channels: int
     channel: int | None
+
+    @classmethod
+    def of(cls, chunk: Chunk) -> AudioPart:
+        """Return the part that a chunk is."""
+        return cls(
+            seq=chunk.seq,
+            blob_key=chunk.blob_key,
+            size_bytes=chunk.size_bytes,
+            sha256=chunk.sha256,
+            codec=chunk.codec,
+            sample_rate=chunk.sample_rate,
+            channels=chunk.channels,
+            channel=chunk.channel,
+        )
 
 
 JUDGED_BY_EARLIER_PARTS = ("no_stream_header", "undecodable")

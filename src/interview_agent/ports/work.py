@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from interview_agent.domain.route import Stage
 
@@ -34,6 +34,7 @@ class QueueDepth:
     """How much of one stage waits, runs, and was given up on; the age of the oldest undone work.
 
     What an operator discarded does not count; chunks that were given up on count for `stt`.
+    `reasons` counts what was given up on by the code of its last error.
     """
 
     stage: Stage
@@ -41,6 +42,7 @@ class QueueDepth:
     running: int
     failed: int
     oldest_age_s: float
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 class WorkStore(Protocol):

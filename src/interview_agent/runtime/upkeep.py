@@ -1,4 +1,4 @@
-"""Loops that look after the whole: quiet meetings, gauges, event-loop lag, orphans, old rows."""
+"""Loops that look after the whole: quiet meetings, capacity, orphans, old rows."""
 
 from __future__ import annotations
 
@@ -9,25 +9,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from interview_agent.domain.errors import AgentError
-from interview_agent.domain.readiness import errors_in
 from interview_agent.domain.route import Stage
-from interview_agent.metrics import (
-    COLLECTION_ERRORS,
-    DLQ_DEPTH,
-    LOOP_LAG,
-    OLDEST_DELETION,
-    OLDEST_WORK,
-    QUEUE_DEPTH,
-    QUEUE_PENDING,
-    STORAGE_HEALTH,
-    SYSTEM_READINESS,
-    Metrics,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection
 
-    from interview_agent.domain.readiness import Issue
     from interview_agent.ports.archive import Archive
     from interview_agent.ports.audit import AuditStore
     from interview_agent.ports.blob_store import BlobStore
@@ -42,17 +28,17 @@ ORPHAN_AGE_S = 3_600.0
 RETENTION_AT_ONCE = 200
 """Meetings that retention is made due for in one go."""
 
+_QUIET_EVERY_S = 1.0
+_CAPACITY_EVERY_S = 2.0
 _BREATH_S = 0.1
 
 log = structlog.get_logger(__name__)
 
 
-async def close_quiet_meetings(
-    work: WorkStore, wake: WakeQueue, *, quiet_s: float, every_s: float = 1.0
-) -> None:
+async def close_quiet_meetings(work: WorkStore, wake: WakeQueue, *, quiet_s: float) -> None:
     """Close transcripts that no audio came to for `quiet_s`, for ever."""
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(_QUIET_EVERY_S)
         try:
             closed = await work.close_quiet(quiet_s)
         except AgentError as error:
@@ -67,8 +53,6 @@ async def report_capacity(
     records: LiveRecords,
     worker: str,
     measure: Callable[[float], tuple[float, int]],
-    *,
-    every_s: float = 2.0,
 ) -> None:
     """Tell how many live streams this worker can caption and how many it does, for ever.
 
@@ -76,7 +60,7 @@ async def report_capacity(
     """
     measured_at = time.monotonic()
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(_CAPACITY_EVERY_S)
         now = time.monotonic()
         capacity, streams = measure(now - measured_at)
         measured_at = now
@@ -84,72 +68,6 @@ async def report_capacity(
             await records.report_capacity(worker, capacity, streams)
         except AgentError as error:
             log.warning("capacity_not_reported", cause=str(error))
-
-
-async def measure_loop_lag(metrics: Metrics, *, every_s: float = 0.5) -> None:
-    """Record how much later than asked the event loop wakes us, for ever."""
-    while True:
-        asked = time.monotonic() + every_s
-        await asyncio.sleep(every_s)
-        metrics.set(LOOP_LAG, max(time.monotonic() - asked, 0.0))
-
-
-async def refresh_queue_gauges(work: WorkStore, metrics: Metrics) -> None:
-    """Read the depth of every queue once."""
-    for depth in await work.depths():
-        stream = depth.stage.stream
-        metrics.set(QUEUE_DEPTH, depth.waiting + depth.running, queue=stream)
-        metrics.set(QUEUE_PENDING, depth.running, queue=stream, group=depth.stage.group)
-        metrics.set(DLQ_DEPTH, depth.failed, queue=stream)
-        metrics.set(OLDEST_WORK, depth.oldest_age_s, queue=stream)
-
-
-async def refresh_gauges(
-    metrics: Metrics,
-    work: WorkStore,
-    deletions: Deletions,
-    blobs: BlobStore,
-    issues: Callable[[], Awaitable[Sequence[Issue]]],
-    *,
-    storage_mode: str,
-    every_s: float = 5.0,
-    timeout_s: float = 10.0,
-) -> None:
-    """Refresh every gauge in turn, for ever; what hangs is cut off and counted."""
-
-    async def storage() -> None:
-        try:
-            await blobs.check()
-        except AgentError:
-            metrics.set(STORAGE_HEALTH, 0, mode=storage_mode)
-            raise
-        metrics.set(STORAGE_HEALTH, 1, mode=storage_mode)
-
-    async def ready() -> None:
-        metrics.set(SYSTEM_READINESS, not errors_in(await issues()))
-
-    async def queues() -> None:
-        await refresh_queue_gauges(work, metrics)
-
-    async def erasure() -> None:
-        metrics.set(OLDEST_DELETION, await deletions.oldest_unfinished_s())
-
-    sources = {
-        "queue_metrics": queues,
-        "deletion_metrics": erasure,
-        "storage_metrics": storage,
-        "readiness_metrics": ready,
-    }
-    metrics.start_at_zero(COLLECTION_ERRORS, ({"source": source} for source in sources))
-    while True:
-        for source, refresh in sources.items():
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await refresh()
-            except (AgentError, TimeoutError) as error:
-                metrics.count(COLLECTION_ERRORS, source=source)
-                log.warning("gauge_not_refreshed", source=source, cause=str(error))
-        await asyncio.sleep(every_s)
 
 
 async def sweep_audit(

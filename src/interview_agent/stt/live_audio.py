@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.errors import BadAudio, SttError
+from interview_agent.domain.upload import PCM_SAMPLE_BYTES
 from interview_agent.ports.audio import SAMPLE_RATE
 from interview_agent.stt.stored_part import LOST, checked_head, open_part
-from interview_agent.stt.track_audio import CRASHES, StreamBorder, reason_of
+from interview_agent.stt.track_audio import CRASHES, StreamBorder, open_stream, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from interview_agent.ports.blob_store import BlobStore
     from interview_agent.ports.transcriber import AudioPart
 
-_PCM_SAMPLE_BYTES = 2
 _REMEMBERED_SAMPLES = 60 * SAMPLE_RATE
 """So far back it is known which chunk sounds where."""
 
@@ -101,12 +101,7 @@ class LiveAudio:
     async def _begin(self, part: AudioPart, head: bytes) -> None:
         self._border.pass_into(part, head)
         self._first, self._stream_at, self._stream_bytes = part, self.samples, 0
-        self._stream = await self._decoder.open(
-            codec="auto" if self._border.is_container else "pcm",
-            sample_rate=part.sample_rate,
-            channels=part.channels,
-            channel=part.channel,
-        )
+        self._stream = await open_stream(self._decoder, self._border, part)
 
     async def _finish(self) -> AsyncGenerator[Samples]:
         try:
@@ -134,7 +129,7 @@ class LiveAudio:
         sample, is_entry = self.samples, begins
         if not self._border.is_container:
             # What came out so far says less: a resampler holds something back.
-            before, rest = divmod(self._stream_bytes, _PCM_SAMPLE_BYTES * part.channels)
+            before, rest = divmod(self._stream_bytes, PCM_SAMPLE_BYTES * part.channels)
             sample = self._stream_at + before * SAMPLE_RATE // part.sample_rate
             is_entry = rest == 0
         self._marks.append(_Mark(part.seq, sample, is_entry))

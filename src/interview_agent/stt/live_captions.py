@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.transcript import Word
 from interview_agent.ports.audio import SAMPLE_RATE
+from interview_agent.stt.caption_policy import DEFAULT_POLICY, CaptionPolicy
 from interview_agent.stt.caption_state import CaptionState, HeardWord
-from interview_agent.stt.captioner import DEFAULT_POLICY, Captioner, CaptionPolicy, CaptionStep
+from interview_agent.stt.captioner import Captioner, CaptionStep
 from interview_agent.stt.live_audio import LiveAudio, Place
 from interview_agent.stt.segmenter import MAX_GAP_S, ends_sentence, segments_of
 from interview_agent.stt.sound_watch import SoundWatch

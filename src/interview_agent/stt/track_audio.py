@@ -80,6 +80,16 @@ class StreamBorder:
         self._preface = live_webm_preface(head)
 
 
+async def open_stream(decoder: AudioDecoder, border: StreamBorder, part: AudioPart) -> AudioStream:
+    """Open the stream that `part` begins, once it was passed into."""
+    return await decoder.open(
+        codec="auto" if border.is_container else "pcm",
+        sample_rate=part.sample_rate,
+        channels=part.channels,
+        channel=part.channel,
+    )
+
+
 class TrackAudio:
     """Decodes the parts of one track in playing order, on demand."""
 
@@ -227,7 +237,7 @@ class TrackAudio:
     async def _attempt(self, part: AudioPart | None) -> AsyncGenerator[Samples]:
         if self._stream is None:
             earlier = self._stream_parts if part is None else self._stream_parts[:-1]
-            self._stream = await self._open(self._stream_parts[0])
+            self._stream = await open_stream(self._decoder, self._border, self._stream_parts[0])
             # A new stream says again what the lost one had said.
             self._skip = self._stream_samples
             for again in earlier:
@@ -250,14 +260,6 @@ class TrackAudio:
         said = min(self._skip, samples.size)
         self._skip -= said
         return samples[said:]
-
-    async def _open(self, part: AudioPart) -> AudioStream:
-        return await self._decoder.open(
-            codec="auto" if self._border.is_container else "pcm",
-            sample_rate=part.sample_rate,
-            channels=part.channels,
-            channel=part.channel,
-        )
 
     async def _finish(self) -> AsyncGenerator[Block]:
         """Yield what the stream holds back, and forget the stream."""

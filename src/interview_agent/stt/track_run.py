@@ -56,7 +56,6 @@ class TrackRun:
         opened: OpenTrack,
         checkpoint: Checkpoint,
         *,
-        language: str | None,
         exact_up_to_s: float,
     ) -> None:
         """Take a track that was played as far as `checkpoint` says, or not as far."""
@@ -64,7 +63,7 @@ class TrackRun:
         self._model = model
         self._opener = opener
         self._track = track
-        self._language = language
+        self._language = track.language
         self._exact_frames = exact_up_to_s * SAMPLE_RATE / FRAME
         self._committed: dict[str, Any] = track.checkpoint or checkpoint.to_json()
         self._checkpoint = checkpoint

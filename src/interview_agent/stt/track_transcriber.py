@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from interview_agent.ports.blob_store import BlobStore
     from interview_agent.ports.speech import SpeechModel
 
-AUTO_LANGUAGE = "auto"
-
 
 class TrackTranscriber(Transcriber):
     """Hears a track as plain faster-whisper would hear the whole recording."""
@@ -32,16 +30,15 @@ class TrackTranscriber(Transcriber):
         decoder: AudioDecoder,
         model: SpeechModel,
         *,
-        language: str = AUTO_LANGUAGE,
         vad_filter: bool = True,
         max_open_tracks: int = 16,
         exact_up_to_s: float = 1200.0,
     ) -> None:
         """Take what is needed; the model is closed with the transcriber.
 
-        `language` holds where a track names none; `auto` detects it. Up to `max_open_tracks`
-        tracks stay open between two calls. Each may hold one open stream, so the decoder must
-        allow as many streams, and two for every call that runs at the same time.
+        Up to `max_open_tracks` tracks stay open between two calls. Each may hold one open stream,
+        so the decoder must allow as many streams, and two for every call that runs at the same
+        time.
 
         Speech that was recognised while the track was open is recognised once more at its close
         if its loudest moment came later and it is no longer than `exact_up_to_s`: only then is
@@ -49,7 +46,6 @@ class TrackTranscriber(Transcriber):
         """
         self._model = model
         self._opener = TrackOpener(blobs, decoder, model, vad=vad_filter)
-        self._language = language
         self._max_open_tracks = max_open_tracks
         self._exact_up_to_s = exact_up_to_s
         self._idle: OrderedDict[tuple[str, str], OpenTrack] = OrderedDict()
@@ -65,14 +61,12 @@ class TrackTranscriber(Transcriber):
         key = (track.meeting_id, track.track)
         checkpoint = Checkpoint.read(track.checkpoint, track.parts)
         opened = await self._take(key, track, checkpoint)
-        language = track.language or self._language
         run = TrackRun(
             self._model,
             self._opener,
             track,
             opened,
             checkpoint,
-            language=None if language == AUTO_LANGUAGE else language,
             exact_up_to_s=self._exact_up_to_s,
         )
         sound = False

@@ -170,10 +170,8 @@ async def read_bounded(
     return bytes(body)
 
 
-def _fault(message: str, kind: str, loc: tuple[str | int, ...] = ()) -> ValidationFailed:
-    return ValidationFailed(
-        message, details={"errors": [{"loc": ["body", *loc], "msg": message, "type": kind}]}
-    )
+def _fault(message: str, kind: str) -> ValidationFailed:
+    return ValidationFailed.at("body", message=message, kind=kind)
 
 
 def _check_depth(body: bytes) -> None:

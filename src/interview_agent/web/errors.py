@@ -27,6 +27,8 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "conflict": 409,
     "meeting_gone": 409,
     "session_taken": 409,
+    "connector_busy": 409,
+    "connector_disabled": 409,
     "too_large": 413,
     "unsupported_media_type": 415,
     "validation": 422,
@@ -39,6 +41,14 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "redis_error": 503,
     "stt_provider_error": 503,
     "delivery_provider_error": 503,
+    "connector_provider_error": 503,
+    "connector_timeout": 503,
+    "connector_unavailable": 503,
+    "connector_rate_limit": 503,
+    "connector_auth_error": 503,
+    "connector_bad_request": 503,
+    "connector_invalid_response": 503,
+    "connector_circuit_open": 503,
     "lease_lost": 503,
 }
 """HTTP status of each error code; any other code is a fault of ours: 500 `internal`."""

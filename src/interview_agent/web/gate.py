@@ -11,6 +11,8 @@ from aiohttp import web
 from interview_agent.domain.errors import AgentError, Forbidden, TokenUnchecked, Unauthorized
 from interview_agent.domain.policy import Need
 from interview_agent.ports.audit import AuditEvent
+from interview_agent.web.auth import KEY_HEADER
+from interview_agent.web.bearer import HEADER as BEARER_HEADER
 from interview_agent.web.errors import STATUS_BY_CODE
 from interview_agent.web.proxies import neighbourhood
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from interview_agent.web.proxies import Proxies
     from interview_agent.web.rates import Rates
 
-CREDENTIAL_HEADERS = ("Authorization", "X-API-Key")
+CREDENTIAL_HEADERS = (BEARER_HEADER, KEY_HEADER)
 _WRITES = frozenset({Need.MEETING_WRITE, Need.INGEST_INTERNAL})
 _HINTS = {
     "service_identity_not_allowed": "use /v1/ws/internal",

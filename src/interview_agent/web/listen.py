@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from interview_agent.domain.errors import StartupError
-from interview_agent.web.errors import envelope
+from interview_agent.web.errors import envelope, internal_answer
 from interview_agent.web.proxies import UNKNOWN, Proxies, neighbourhood
 from interview_agent.web.rates import RETRY_PLACE_S, Places
 from interview_agent.web.route import json_response
@@ -115,11 +115,8 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             message = "an answer is already on its way"
             raise ConnectionError(message)
-        if status >= 500:
-            body = envelope("internal", "The service failed to answer this request.")
-        else:
-            body = envelope("bad_request", "The request is not valid HTTP.")
-        response = json_response(body, status)
+        broken = envelope("bad_request", "The request is not valid HTTP.")
+        response = internal_answer() if status >= 500 else json_response(broken, status)
         # Without one of ours the framework would send its own, with versions.
         response.headers["Server"] = "interview-agent"
         response.headers["X-Content-Type-Options"] = "nosniff"

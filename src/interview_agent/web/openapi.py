@@ -11,7 +11,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from interview_agent.domain.ids import NAME_PATTERN
 from interview_agent.domain.policy import Need
 from interview_agent.web.route import OpenRoute, Route, Takes
-from interview_agent.web.schemas import ErrorAnswer, RecordingQuery
+from interview_agent.web.schemas import RecordingQuery
+from interview_agent.web.schemas_answers import ErrorAnswer
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -12,18 +12,14 @@ from interview_agent.pipeline.ingest import Accepted, StartRequest
 from interview_agent.pipeline.reader import API_VERSION, absent_meeting
 from interview_agent.web.body import decode_audio
 from interview_agent.web.route import Call, Reply, Route, Takes, validated
-from interview_agent.web.schemas import (
+from interview_agent.web.schemas import ChunkBody, FinishBody, ListQuery, RecordingQuery, StartBody
+from interview_agent.web.schemas_answers import (
     ChunkAccepted,
-    ChunkBody,
     ChunksAnswer,
-    FinishBody,
-    ListQuery,
     MeetingAnswer,
     MeetingPage,
     RecordingAccepted,
-    RecordingQuery,
     SegmentsAnswer,
-    StartBody,
     Started,
 )
 from interview_agent.web.upload import open_recording

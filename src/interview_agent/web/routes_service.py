@@ -11,7 +11,7 @@ from interview_agent import metrics as meters
 from interview_agent.domain.policy import Need
 from interview_agent.web.parts import PROBES, Probe, Readiness
 from interview_agent.web.route import OpenRoute, json_response
-from interview_agent.web.schemas import Alive, ReadyAnswer
+from interview_agent.web.schemas_answers import Alive, ReadyAnswer
 
 READINESS_PATIENCE_S = 2.0
 

@@ -1,16 +1,17 @@
-"""Forms of requests and answers; the API description is generated from them."""
+"""Forms of the requests about meetings, and what all requests are made of.
+
+The API description is generated from these and from the forms of answers.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from interview_agent.domain.ids import ADDRESS_PATTERN, DEFAULT_TRACK, MAX_SEQ, NAME_PATTERN
-from interview_agent.domain.meeting import ChunkState, Consent, Mode, StageState, Status
-from interview_agent.domain.route import Stage
+from interview_agent.domain.meeting import Consent, Mode
 from interview_agent.domain.upload import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}\Z")
@@ -28,7 +29,8 @@ def _plain_language(value: object) -> object:
     return primary
 
 
-def _empty_is_absent(value: object) -> object:
+def empty_is_absent(value: object) -> object:
+    """Read an empty text as nothing."""
     return None if value == "" else value
 
 
@@ -51,8 +53,8 @@ Seq = Annotated[int, Field(strict=True, ge=0, le=MAX_SEQ)]
 SampleRate = Annotated[int, Field(ge=MIN_SAMPLE_RATE, le=MAX_SAMPLE_RATE)]
 Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
 Track = Annotated[Name, BeforeValidator(_null_is_default_track)]
-Hint = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(_empty_is_absent)]
-Key = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(_empty_is_absent)]
+Hint = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(empty_is_absent)]
+Key = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(empty_is_absent)]
 Language = Annotated[str | None, BeforeValidator(_plain_language)]
 Address = Annotated[str, Field(pattern=ADDRESS_PATTERN, max_length=320)]
 
@@ -69,7 +71,7 @@ class StartBody(Form):
     api_version: str = "v1"
     meeting_id: Annotated[
         Name | None,
-        BeforeValidator(_empty_is_absent),
+        BeforeValidator(empty_is_absent),
         Field(description="Null or empty: one is made."),
     ] = None
     mode: Mode = Mode.REALTIME
@@ -142,7 +144,7 @@ class RecordingQuery(Form):
     codec: Annotated[str, Field(max_length=100)] = "auto"
     sample_rate: SampleRate = 16_000
     channels: Annotated[
-        Channels | None, BeforeValidator(_empty_is_absent, json_schema_input_type=int)
+        Channels | None, BeforeValidator(empty_is_absent, json_schema_input_type=int)
     ] = Field(None, description="Default: 2 with `split_channels`, else 1.")
     split_channels: bool = False
     channel_tracks: Annotated[
@@ -160,14 +162,14 @@ class ListQuery(Form):
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[
-        Annotated[str, Field(max_length=400)] | None, BeforeValidator(_empty_is_absent)
+        Annotated[str, Field(max_length=400)] | None, BeforeValidator(empty_is_absent)
     ] = None
 
 
 class EventsQuery(Form):
     """Where to begin, and what to be told beside the numbered events."""
 
-    last_event: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_empty_is_absent)] = (
+    last_event: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(empty_is_absent)] = (
         Field(None, description="Tell all that came after this event; absent: from now on.")
     )
     partials: bool = Field(False, description="Tell also what growing segments may become.")
@@ -177,230 +179,5 @@ class EventsHeaders(Form):
     """What a client says that was connected before."""
 
     last_event_id: Annotated[
-        Annotated[int, Field(ge=0)] | None, BeforeValidator(_empty_is_absent)
+        Annotated[int, Field(ge=0)] | None, BeforeValidator(empty_is_absent)
     ] = Field(None, alias="Last-Event-ID", description="As `last_event`, and before it.")
-
-
-class Started(BaseModel):
-    """A meeting that takes audio."""
-
-    api_version: Literal["v1"]
-    meeting_id: str
-    status: Status
-
-
-class ChunkAccepted(BaseModel):
-    """Audio that is durable now; `duplicate`: it already was."""
-
-    accepted: Literal[True]
-    meeting_id: str
-    seq: int
-    idempotency_key: str
-    blob_key: str
-    duplicate: bool
-    tracks: list[str]
-
-
-class RecordingAccepted(ChunkAccepted):
-    """A whole file that is durable now."""
-
-    sha256: str
-    size_bytes: int
-    finished: bool
-
-
-class MeetingFacts(BaseModel):
-    """A meeting without its words."""
-
-    meeting_id: str
-    status: Status
-    version: int
-    language: str | None
-    mode: Mode
-    consent: Consent
-    created_at: datetime
-    last_audio_at: datetime | None
-    closed: bool
-
-
-class MeetingPage(BaseModel):
-    """A page of meetings, newest first."""
-
-    meetings: list[MeetingFacts]
-    next_cursor: str | None
-
-
-class TrackFacts(BaseModel):
-    """A track and who speaks on it."""
-
-    track: str
-    speaker: str | None
-    role: Literal["interviewer", "candidate"] | None
-    language: str | None
-    heard_s: float
-
-
-class ChunkCounts(BaseModel):
-    """Chunks by state."""
-
-    pending: int
-    processing: int
-    done: int
-    failed: int
-
-
-class GapFacts(BaseModel):
-    """Numbers of a track that no chunk came for."""
-
-    track: str
-    first_seq: int
-    last_seq: int
-
-
-class FailedChunk(BaseModel):
-    """A chunk that could not be heard."""
-
-    track: str
-    seq: int
-    reason: str | None
-
-
-class StageFacts(BaseModel):
-    """How far a stage is."""
-
-    stage: Stage
-    track: str | None
-    state: StageState
-    attempts: int
-    reason: str | None
-    updated_at: datetime
-
-
-class DeliveryFacts(BaseModel):
-    """What became of a report version on one channel."""
-
-    report_version: int
-    channel: str
-    state: str
-    reason: str | None
-    updated_at: datetime
-
-
-class MeetingAnswer(MeetingFacts):
-    """A meeting with its transcript and report."""
-
-    api_version: Literal["v1"]
-    raw_transcript: str
-    enhanced_transcript: str
-    report: dict[str, Any] | None
-    report_version: int | None
-    tracks: list[TrackFacts]
-    chunks: ChunkCounts
-    gaps: list[GapFacts]
-    failed_chunks: list[FailedChunk]
-    stages: list[StageFacts]
-    delivery: list[DeliveryFacts]
-
-
-class ChunkFacts(BaseModel):
-    """One chunk."""
-
-    seq: int
-    state: ChunkState
-    size_bytes: int
-    sha256: str
-    reason: str | None
-
-
-class TrackChunks(BaseModel):
-    """What came of one track: closed ranges of numbers, holes, and the number to go on with.
-
-    `upload_track` is the name it was sent under; channels heard apart have tracks of their own.
-    """
-
-    track: str
-    upload_track: str
-    received: list[tuple[int, int]]
-    gaps: list[tuple[int, int]]
-    next_seq: int
-    chunks: list[ChunkFacts]
-
-
-class ChunksAnswer(BaseModel):
-    """All that an uploader needs to resume."""
-
-    meeting_id: str
-    tracks: list[TrackChunks]
-
-
-class WordFacts(BaseModel):
-    """One word, in seconds from the start of its track."""
-
-    text: str
-    start: float
-    end: float
-    probability: float | None
-
-
-class ChangeFacts(BaseModel):
-    """One change of the enhancer; `start` is its offset in the raw text."""
-
-    rule: str
-    before: str
-    after: str
-    start: int
-
-
-class SegmentFacts(BaseModel):
-    """A stretch of transcript, in seconds from the start of its track."""
-
-    segment_id: str
-    revision: int
-    track: str
-    speaker: str | None
-    start: float
-    end: float
-    raw_text: str
-    text: str
-    confidence: float | None
-    language: str | None
-    words: list[WordFacts]
-    changes: list[ChangeFacts]
-    first_seq: int
-    last_seq: int
-    event: int
-
-
-class SegmentsAnswer(BaseModel):
-    """The current transcript by start time."""
-
-    meeting_id: str
-    version: int
-    segments: list[SegmentFacts]
-
-
-class Alive(BaseModel):
-    """The event loop answers."""
-
-    ok: Literal[True]
-
-
-class ReadyAnswer(BaseModel):
-    """Whether this process can do its work now, and codes of what is in its way."""
-
-    ready: bool
-    issues: list[str]
-
-
-class ErrorDetail(BaseModel):
-    """What went wrong: a stable code, a message in English."""
-
-    code: str
-    message: str
-    details: dict[str, Any]
-
-
-class ErrorAnswer(BaseModel):
-    """The form of every error."""
-
-    detail: ErrorDetail

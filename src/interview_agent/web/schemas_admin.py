@@ -10,23 +10,19 @@ from pydantic import BaseModel, BeforeValidator, Field
 from interview_agent.domain.meeting import StageState
 from interview_agent.domain.readiness import Severity
 from interview_agent.domain.route import Stage
-from interview_agent.web.schemas import Form, Name
-
-
-def _empty_is_absent(value: object) -> object:
-    return None if value == "" else value
+from interview_agent.web.schemas import Form, Name, empty_is_absent
 
 
 class AuditQuery(Form):
     """Which events."""
 
     limit: Annotated[int, Field(ge=1, le=500)] = 100
-    outcome: Annotated[Literal["allow", "deny"] | None, BeforeValidator(_empty_is_absent)] = None
+    outcome: Annotated[Literal["allow", "deny"] | None, BeforeValidator(empty_is_absent)] = None
     subject: Annotated[
-        Annotated[str, Field(max_length=1024)] | None, BeforeValidator(_empty_is_absent)
+        Annotated[str, Field(max_length=1024)] | None, BeforeValidator(empty_is_absent)
     ] = Field(None, description="Exactly this one, as it is shown.")
     before: Annotated[
-        Annotated[int, Field(ge=1, le=2**63 - 1)] | None, BeforeValidator(_empty_is_absent)
+        Annotated[int, Field(ge=1, le=2**63 - 1)] | None, BeforeValidator(empty_is_absent)
     ] = Field(None, description="Only older ones than the event of this id.")
 
 
@@ -35,7 +31,7 @@ class GivenUpQuery(Form):
 
     limit: Annotated[int, Field(ge=1, le=500)] = 100
     cursor: Annotated[
-        Annotated[str, Field(max_length=600)] | None, BeforeValidator(_empty_is_absent)
+        Annotated[str, Field(max_length=600)] | None, BeforeValidator(empty_is_absent)
     ] = None
 
 
@@ -44,7 +40,7 @@ class PlaceBody(Form):
 
     stage: Stage
     meeting_id: Name
-    track: Annotated[Name | None, BeforeValidator(_empty_is_absent)] = None
+    track: Annotated[Name | None, BeforeValidator(empty_is_absent)] = None
 
 
 class QueueFacts(BaseModel):

@@ -8,26 +8,27 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from interview_agent.ports.erasure import Cause
+from interview_agent.web.schemas import Form
 
 _MAX_ID = 2**63 - 1
 
 Id = Annotated[int, Field(ge=0, le=_MAX_ID)]
 
 
-class DeletionsQuery(BaseModel):
+class DeletionsQuery(Form):
     """Which proofs to list: the newest, or those before an id."""
 
     limit: Annotated[int, Field(ge=1, le=500)] = 100
     before: Id | None = None
 
 
-class DeletionPath(BaseModel):
+class DeletionPath(Form):
     """The deletion that a path names."""
 
     deletion_id: Id
 
 
-class DigestsQuery(BaseModel):
+class DigestsQuery(Form):
     """Which digests to list: the first, or those after a number."""
 
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000

@@ -33,9 +33,7 @@ class Recording:
 
 
 def _malformed(message: str) -> ValidationFailed:
-    return ValidationFailed(
-        message, details={"errors": [{"loc": ["body"], "msg": message, "type": "multipart"}]}
-    )
+    return ValidationFailed.at("body", message=message, kind="multipart")
 
 
 class _Parts:

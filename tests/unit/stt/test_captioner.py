@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from caption_twin import CaptionTwin, Said, script, sound
 from interview_agent.ports.audio import SAMPLE_RATE
+from interview_agent.stt.caption_policy import CaptionPolicy
 from interview_agent.stt.caption_state import CaptionState, HeardWord
-from interview_agent.stt.captioner import Captioner, CaptionPolicy, CaptionStep
+from interview_agent.stt.captioner import Captioner, CaptionStep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

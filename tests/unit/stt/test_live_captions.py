@@ -11,7 +11,7 @@ import pytest
 from caption_twin import CaptionTwin, Said, pcm, script
 from interview_agent.domain.errors import StorageError, SttError
 from interview_agent.ports.audio import SAMPLE_RATE
-from interview_agent.stt.captioner import CaptionPolicy
+from interview_agent.stt.caption_policy import CaptionPolicy
 from interview_agent.stt.live_captions import LiveCaptions
 from made_speech import MemoryBlobs, ScriptedDecoder, part_of, store
 

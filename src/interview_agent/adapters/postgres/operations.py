@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
+from interview_agent.adapters.postgres.database import rows_of
+from interview_agent.adapters.postgres.patience import Patience
 from interview_agent.adapters.postgres.rows import STAGE_COLUMNS, stage_view_of
 from interview_agent.domain.errors import Conflict, NotFound
 from interview_agent.domain.route import Stage
@@ -65,9 +66,9 @@ FROM stage_work WHERE meeting_id = $1
 class PostgresOperations:
     """Implements `ports.operations.OperationRows`."""
 
-    def __init__(self, database: Database, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._patience = Patience(patience_s)
+        self._patience = Patience()
 
     async def given_up(self, limit: int, before: GivenUp | None) -> list[GivenUp]:
         position = (None,) * 5 if before is None else _position(before)
@@ -192,7 +193,7 @@ async def _chunks(connection: Connection, place: WorkPlace, change: str) -> int:
         place.meeting_id,
         place.track,
     )
-    return int(status.rpartition(" ")[2])
+    return rows_of(status)
 
 
 async def _work(connection: Connection, place: WorkPlace, change: str) -> int:
@@ -201,4 +202,4 @@ async def _work(connection: Connection, place: WorkPlace, change: str) -> int:
         f" AND {WORK_GIVEN_UP}",
         *_key(place),
     )
-    return int(status.rpartition(" ")[2])
+    return rows_of(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interview_agent.adapters.postgres import schedule
+from interview_agent.adapters.postgres.database import rows_of
 from interview_agent.adapters.postgres.operations import CHUNK_GIVEN_UP, WORK_GIVEN_UP
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.domain.route import Stage, next_steps, steps_after_giving_up
@@ -30,6 +31,14 @@ UPDATE stage_work AS work SET
 FROM next
 WHERE work.meeting_id = next.meeting_id AND work.stage = $1 AND work.track = next.track
 RETURNING work.meeting_id, work.track, work.epoch, work.wanted, work.attempts, work.trace_id
+"""
+
+_GIVEN_UP_BY_REASON = f"""
+SELECT stage, split_part(coalesce(reason, ''), ':', 1) AS code, count(*) AS number
+FROM (
+    SELECT stage, reason FROM stage_work WHERE {WORK_GIVEN_UP}
+    UNION ALL SELECT '{Stage.STT.value}', reason FROM chunks WHERE {CHUNK_GIVEN_UP}
+) AS given_up GROUP BY stage, code
 """
 
 _MINE = "meeting_id = $1 AND stage = $2 AND track = $3 AND epoch = $4 AND lease_until IS NOT NULL"
@@ -62,7 +71,7 @@ async def fence(connection: Connection, claim: Claim) -> None:
 
 
 def _check(status: str) -> None:
-    if status.endswith(" 0"):
+    if rows_of(status) == 0:
         raise LeaseLost
 
 
@@ -168,23 +177,23 @@ class PostgresWorkStore:
                 "SELECT stage, count(*) FILTER (WHERE due_at <= now()"
                 " AND (lease_until IS NULL OR lease_until < now())) AS waiting,"
                 " count(*) FILTER (WHERE lease_until >= now()) AS running,"
-                f" count(*) FILTER (WHERE {WORK_GIVEN_UP}) AS failed,"
                 " coalesce(extract(epoch FROM now() - min(due_at)"
                 " FILTER (WHERE due_at <= now())), 0) AS oldest_age_s"
-                " FROM stage_work WHERE due_at IS NOT NULL OR failed GROUP BY stage"
+                " FROM stage_work WHERE due_at IS NOT NULL GROUP BY stage"
             )
-            chunks = await connection.fetchval(
-                f"SELECT count(*) FROM chunks WHERE {CHUNK_GIVEN_UP}"
-            )
+            given_up = await connection.fetch(_GIVEN_UP_BY_REASON)
         found = {row["stage"]: row for row in rows}
-        failed_chunks = {Stage.STT: chunks}
+        reasons: dict[Stage, dict[str, int]] = {stage: {} for stage in Stage}
+        for row in given_up:
+            reasons[Stage(row["stage"])][row["code"]] = row["number"]
         return [
             QueueDepth(
                 stage=stage,
                 waiting=row["waiting"] if row else 0,
                 running=row["running"] if row else 0,
-                failed=(row["failed"] if row else 0) + failed_chunks.get(stage, 0),
+                failed=sum(reasons[stage].values()),
                 oldest_age_s=float(row["oldest_age_s"]) if row else 0.0,
+                reasons=reasons[stage],
             )
             for stage in Stage
             for row in (found.get(stage.value),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -14,7 +15,7 @@ from interview_agent.domain.errors import QueueError
 from interview_agent.domain.route import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _OUTGOING = 1_000
 """Most hints that wait to be published; more are dropped, since polling finds the work."""
@@ -32,6 +33,11 @@ _PAGES = 1_000
 """Entries that are read at once, and how often, in search of those that are to go."""
 
 
+Message = tuple[str, dict[Any, Any], int]
+
+log = structlog.get_logger(__name__)
+
+
 def _streams(reply: Any) -> list[tuple[str, list[tuple[str, Any]]]]:
     # RESP3 answers with a mapping, RESP2 with a list of pairs.
     if isinstance(reply, dict):
@@ -39,9 +45,12 @@ def _streams(reply: Any) -> list[tuple[str, list[tuple[str, Any]]]]:
     return list(reply or [])
 
 
-log = structlog.get_logger(__name__)
-
-Message = tuple[str, dict[Any, Any], int]
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except FAULTS as error:
+        raise QueueError(details={"cause": type(error).__name__}) from error
 
 
 class ValkeyWakeQueue:
@@ -58,7 +67,6 @@ class ValkeyWakeQueue:
     ) -> None:
         self._publisher = connect(url, timeout_s=_PUBLISH_TIMEOUT_S)
         self._reader = connect(url, timeout_s=_READ_TIMEOUT_S, text=True)
-        self._stages = tuple(stages)
         self._consumer = consumer
         self._max_waiting = max_waiting
         self._on_failure = on_failure
@@ -92,12 +100,10 @@ class ValkeyWakeQueue:
 
     async def _delete(self, named: Mapping[str, str], streams: Sequence[str]) -> int:
         """Delete the entries that have all these fields. Raises `QueueError`."""
-        try:
-            count = 0
+        count = 0
+        with _faults():
             for stream in streams:
                 count += await to_the_end(self._delete_in(stream, named))
-        except FAULTS as error:
-            raise QueueError(details={"cause": type(error).__name__}) from error
         return count
 
     async def _delete_in(self, stream: str, named: Mapping[str, str]) -> int:
@@ -125,25 +131,19 @@ class ValkeyWakeQueue:
 
     async def ping(self) -> None:
         """Ask the server for a sign of life. Raises `QueueError`."""
-        try:
+        with _faults():
             await to_the_end(self._publisher.ping())
-        except FAULTS as error:
-            raise QueueError(details={"cause": type(error).__name__}) from error
 
     async def count_hints(self, stage: Stage) -> int:
         """Return how many hints nobody has taken. Raises `QueueError`."""
-        try:
+        with _faults():
             count: int = await to_the_end(self._publisher.xlen(stage.stream))
-        except FAULTS as error:
-            raise QueueError(details={"cause": type(error).__name__}) from error
         return count
 
     async def eviction_policy(self) -> str:
         """Return what the server does when its memory is full. Raises `QueueError`."""
-        try:
+        with _faults():
             memory = await to_the_end(self._reader.info("memory"))
-        except FAULTS as error:
-            raise QueueError(details={"cause": type(error).__name__}) from error
         return str(memory.get("maxmemory_policy", ""))
 
     async def run_publisher(self) -> None:

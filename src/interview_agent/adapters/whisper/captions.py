@@ -7,16 +7,16 @@ looks implausible is decoded again with the whole padding.
 
 from __future__ import annotations
 
-import functools
 import zlib
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import ctranslate2
 import numpy as np
 import numpy.typing as npt
-from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens, merge_punctuations
 
+from interview_agent.adapters.whisper.languages import known_language, tokenizer_of
 from interview_agent.ports.audio import SAMPLE_RATE
 from interview_agent.ports.captions import CaptionResult, CaptionWindow, CaptionWord
 from interview_agent.ports.speech import FRAME, WINDOW_FRAMES
@@ -55,7 +55,7 @@ class CaptionReader:
 
     def __init__(self, whisper: WhisperModel) -> None:
         self._whisper = whisper
-        self._tokenizer = functools.lru_cache(self._new_tokenizer)
+        self._tokenizer = lru_cache(partial(tokenizer_of, whisper))
         self._kept = self._silent_end()
 
     def read(self, windows: Sequence[CaptionWindow]) -> list[CaptionResult]:
@@ -104,7 +104,7 @@ class CaptionReader:
         """Return the language of each window, with its probability where it was looked for."""
         if not self._whisper.model.is_multilingual:
             return [("en", None)] * len(windows)
-        known = [self._known(window.language) for window in windows]
+        known = [known_language(self._whisper, window.language) for window in windows]
         found: list[tuple[str, float | None]] = []
         for at, (window, language) in enumerate(zip(windows, known, strict=True)):
             if language is not None and not window.detect:
@@ -119,10 +119,6 @@ class CaptionReader:
             else:
                 found.append((language, probability if best == language else -probability))
         return found
-
-    def _known(self, language: str | None) -> str | None:
-        short = (language or "").lower().replace("_", "-").partition("-")[0]
-        return short if short in self._whisper.supported_languages else None
 
     def _grafted(self, states: States) -> ctranslate2.StorageView:
         begin = states.shape[1]
@@ -226,12 +222,6 @@ class CaptionReader:
             )
             for word in found
             if word["word"]
-        )
-
-    def _new_tokenizer(self, language: str) -> Tokenizer:
-        model = self._whisper
-        return Tokenizer(
-            model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language=language
         )
 
 

@@ -116,9 +116,9 @@ class WhisperSpeechModel(SpeechModel):
         return cls(loaded, SpeechThreads(threads))
 
     @property
-    def threads(self) -> int:
-        """Threads that hear."""
-        return self._threads.threads
+    def busy_s(self) -> float:
+        """Seconds that the threads have spent on recordings so far, all together."""
+        return self._threads.recording_busy_s
 
     async def voice(
         self, samples: Samples, state: VoiceState | None

@@ -7,20 +7,23 @@ the library's own methods, so that the loop can stop anywhere and go on elsewher
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
-from typing import Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
-from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import TranscriptionOptions, get_suppressed_tokens
 from faster_whisper.utils import get_end
 
 from interview_agent.adapters.whisper.features import Features, log_mel, scaled
+from interview_agent.adapters.whisper.languages import known_language, tokenizer_of
 from interview_agent.ports.speech import SpeechWindow, SpokenWord, WindowResult
+
+if TYPE_CHECKING:
+    from faster_whisper.tokenizer import Tokenizer
 
 SEED = 1
 """Any number but 0, which CTranslate2 takes for a wish to be seeded at random."""
@@ -34,7 +37,7 @@ class WindowReader:
         self._model_path = model_path
         self._beam_size = beam_size
         self._seconds_per_frame = whisper.feature_extractor.time_per_frame
-        self._tokenizer = functools.lru_cache(self._new_tokenizer)
+        self._tokenizer = lru_cache(partial(tokenizer_of, whisper))
         ctranslate2.set_random_seed(SEED)
 
     def read(self, window: SpeechWindow) -> WindowResult:
@@ -51,9 +54,7 @@ class WindowReader:
         result, avg_logprob, temperature, _ = whisper.generate_with_fallback(
             encoded, prompt, tokenizer, options
         )
-        heard = functools.partial(
-            WindowResult, temperature=temperature, loudest=loudest, language=language
-        )
+        heard = partial(WindowResult, temperature=temperature, loudest=loudest, language=language)
         if _is_silence(result.no_speech_prob, avg_logprob, options):
             return heard(
                 words=(),
@@ -123,17 +124,10 @@ class WindowReader:
         """Return the language to write, found in the features where none that exists is wanted."""
         if not self._whisper.model.is_multilingual:
             return "en"
-        short = (wanted or "").lower().replace("_", "-").partition("-")[0]
-        if short in self._whisper.supported_languages:
-            return short
+        if known := known_language(self._whisper, wanted):
+            return known
         language, _, _ = self._whisper.detect_language(features=features)
         return str(language)
-
-    def _new_tokenizer(self, language: str) -> Tokenizer:
-        model = self._whisper
-        return Tokenizer(
-            model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language=language
-        )
 
     def _options(self, tokenizer: Tokenizer) -> TranscriptionOptions:
         """Return the defaults of `transcribe` with our beam and with word times."""

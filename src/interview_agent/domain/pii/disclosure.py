@@ -223,16 +223,11 @@ def _masked_whole(segment: Segment, crossing: _Crossing) -> Segment:
     )
 
 
-def masked_segment(segment: Segment) -> Segment:
-    """Return the segment with personal data replaced in its texts, words, speaker and changes.
-
-    Offsets of changes are those of the masked raw text.
-    """
-    return _masked(segment, _ALONE)
-
-
 def masked_segments(segments: Sequence[Segment]) -> list[Segment]:
-    """Mask each segment, also what is personal data only together with its neighbours."""
+    """Mask each segment, also what is personal data only together with its neighbours.
+
+    Texts, words, speaker and changes are masked; offsets of changes are those of the masked text.
+    """
     crossings = _crossings(segments)
     return [_masked(segment, crossings.get(segment.segment_id, _ALONE)) for segment in segments]
 

@@ -139,7 +139,7 @@ PASSPORT_RULES = (
     Rule("passport", _bounded(rf"[0-9](?:{GAP}?[0-9]){{8,9}}"), _named_passport, _PASSPORT_NAME),
     Rule(
         "passport",
-        _bounded(rf"[a-z]{{1,2}}{SPACE}?[0-9]{{6,8}}"),
+        _bounded(_LETTERED),
         _lettered_passport,
         _PASSPORT_ALONE,
     ),

@@ -27,6 +27,7 @@ from interview_agent.pipeline.feed.items import (
     StatusChanged,
     Updated,
 )
+from interview_agent.ports.archive import meeting_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -184,16 +185,7 @@ class Feed:
         came_at = time.monotonic()
         async with hub.loading:
             if hub.meeting is None:
-                try:
-                    owner = await self._archive.owner(hub.meeting_id)
-                    if not caller.may_see(owner):
-                        raise ForeignMeeting
-                    view = await self._archive.meeting(hub.meeting_id)
-                except ForeignMeeting:
-                    raise
-                except NotFound:
-                    # The archive's own message must not tell an unknown id from a foreign one.
-                    raise NotFound from None
+                view = await meeting_for(caller, hub.meeting_id, self._archive)
                 hub.load(view, await self._archive.segments(hub.meeting_id))
                 return
             if not caller.may_see(hub.meeting.owner):

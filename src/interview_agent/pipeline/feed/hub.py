@@ -115,7 +115,7 @@ class Hub:
     def stand(self, item: MeetingListItem) -> None:
         """Note where the meeting stands now that all its events are here."""
         self._set_status(item.meeting, item.stages)
-        self.wake_listeners()
+        self._wake_listeners()
 
     def _set_status(self, meeting: Meeting, stages: Sequence[StageView]) -> None:
         status = meeting_status(meeting, stages)
@@ -129,7 +129,7 @@ class Hub:
             shown = {masked: self.shown(event, masked=masked) for masked in wanted}
             self._tail.append((event.event, shown))
             self.event = event.event
-        self.wake_listeners()
+        self._wake_listeners()
 
     def shown(
         self,
@@ -191,7 +191,7 @@ class Hub:
         number, _ = self._alerts.get(key, (0, alert))
         if number or len(self._alerts) < _MAX_TRACKS * len(AlertCode):
             self._alerts[key] = number + 1, alert
-            self.wake_listeners()
+            self._wake_listeners()
 
     def signal_for(self, listener: Listener) -> PartialShown | AlertShown | None:
         """Return a signal that the listener was not told yet and that still holds."""
@@ -248,7 +248,7 @@ class Hub:
         committed = min(partial.committed, len(seen.words))
         return PartialShown(replace(partial, words=seen.words, committed=committed), seen.raw_text)
 
-    def wake_listeners(self) -> None:
+    def _wake_listeners(self) -> None:
         """Let every listener look."""
         for listener in self.listeners:
             listener.changed.set()
@@ -256,4 +256,4 @@ class Hub:
     def end(self) -> None:
         """Tell every listener that the meeting is no more."""
         self.gone = True
-        self.wake_listeners()
+        self._wake_listeners()

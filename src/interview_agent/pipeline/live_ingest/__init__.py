@@ -2,7 +2,6 @@
 
 from interview_agent.pipeline.live_ingest.door import LiveIngest, LiveRequest
 from interview_agent.pipeline.live_ingest.track import (
-    FRAME_HEADER_BYTES,
     AudioAck,
     LiveLimits,
     LiveMeters,
@@ -11,7 +10,6 @@ from interview_agent.pipeline.live_ingest.track import (
 )
 
 __all__ = [
-    "FRAME_HEADER_BYTES",
     "AudioAck",
     "LiveIngest",
     "LiveLimits",

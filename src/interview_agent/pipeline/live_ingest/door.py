@@ -8,9 +8,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from interview_agent.domain.errors import Backpressure, DatabaseError, ValidationFailed
+from interview_agent.domain.errors import (
+    Backpressure,
+    DatabaseError,
+    Stopping,
+    ValidationFailed,
+)
 from interview_agent.domain.ids import DEFAULT_TRACK, check_name
-from interview_agent.domain.upload import AudioForm, Upload, check_upload, codec_of
+from interview_agent.domain.upload import (
+    MAX_LIVE_CHANNELS,
+    AudioForm,
+    Upload,
+    check_upload,
+    codec_of,
+)
 from interview_agent.pipeline.live_ingest.track import HOLD_S, Listener, LiveTrack
 from interview_agent.ports.live_sessions import NewLiveSession
 
@@ -24,7 +35,6 @@ if TYPE_CHECKING:
 
 _HOLD_EVERY_S = 20.0
 _RETRY_AFTER_S = 10
-_STEREO = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,7 @@ class LiveRequest:
 class LiveIngest:
     """Opens tracks for sockets and holds their meetings open; `run` is its loop.
 
-    Once `accepting` is false, opening one raises `Backpressure`; what is open goes on. `random_hex`
+    Once `accepting` is false, opening one raises `Stopping`; what is open goes on. `random_hex`
     gives that many random bytes in hex.
     """
 
@@ -114,8 +124,8 @@ class LiveIngest:
     ) -> LiveTrack:
         """Open a track again as it was, whatever the load.
 
-        Raises `ValidationFailed`, `NotFound`, `ConsentDenied`, `DatabaseError`, and `Backpressure`
-        only while this process stops.
+        Raises `ValidationFailed`, `NotFound`, `ConsentDenied`, `DatabaseError` and
+        `Stopping`.
         """
         check_name(meeting_id, "meeting_id")
         check_name(track, "track")
@@ -182,8 +192,7 @@ class LiveIngest:
 
     def _check_open(self) -> None:
         if not self._accepting():
-            message = "this process is stopping"
-            raise Backpressure(message, retry_after_s=5)
+            raise Stopping
 
     @staticmethod
     def _check(request: LiveRequest) -> str:
@@ -194,9 +203,9 @@ class LiveIngest:
             split_channels=request.channels > 1,
         )
         check_upload(Upload(request.meeting_id, 0, request.track, form))
-        if request.channels > _STEREO:
-            message = "a live track has one or two channels"
-            raise ValidationFailed(message, details={"errors": [{"loc": ["channels"]}]})
+        if request.channels > MAX_LIVE_CHANNELS:
+            message = f"a live track has at most {MAX_LIVE_CHANNELS} channels"
+            raise ValidationFailed.at("channels", message=message, kind="range")
         return codec_of(form)
 
     async def _admit(self, request: LiveRequest) -> None:

@@ -21,16 +21,18 @@ from interview_agent.domain.errors import (
     FrameTooLarge,
     SessionTaken,
 )
-from interview_agent.domain.frames import FrameBuffer, JoinedFrames, pcm_bytes_per_s
+from interview_agent.domain.frames import (
+    FRAME_NUMBER_BYTES,
+    FrameBuffer,
+    JoinedFrames,
+    pcm_bytes_per_s,
+)
 from interview_agent.domain.identity import Identity
 from interview_agent.domain.retry import backoff_s
 from interview_agent.domain.upload import AudioForm, Upload
 
 if TYPE_CHECKING:
     from interview_agent.ports.live_sessions import LiveSession, LiveSessions
-
-FRAME_HEADER_BYTES = 8
-"""Length of the frame number that stands before the audio of a frame."""
 
 HOLD_S = 60.0
 """How long a session whose connection was cut keeps its meeting open."""
@@ -60,7 +62,7 @@ class AudioAck:
 class LiveLimits:
     """Bounds of one session.
 
-    `frame_max_bytes` counts the header of a frame. `max_in_flight` frames and `unacked_max_bytes`
+    `frame_max_bytes` counts the number of a frame. `max_in_flight` frames and `unacked_max_bytes`
     may be unacknowledged. Storing what is left when the socket is gone takes `detach_s` at most.
     """
 
@@ -248,7 +250,7 @@ class LiveTrack:
         if number < 0 or not audio:
             raise BadFrame
         most_bytes = self._parts.limits.frame_max_bytes
-        if FRAME_HEADER_BYTES + len(audio) > most_bytes:
+        if FRAME_NUMBER_BYTES + len(audio) > most_bytes:
             message = f"a frame holds at most {most_bytes} bytes"
             raise FrameTooLarge(message)
         if number != self.next_frame:

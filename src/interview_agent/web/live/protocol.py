@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from interview_agent.domain.errors import BadEvent, BadJson, NoMeetingId, ValidationFailed
 from interview_agent.domain.ids import DEFAULT_TRACK, MAX_SEQ
-from interview_agent.domain.upload import MAX_CHANNELS
+from interview_agent.domain.upload import MAX_CHANNELS, MAX_LIVE_CHANNELS
 from interview_agent.web.body import load_json
 from interview_agent.web.route import validated
 from interview_agent.web.schemas import (
@@ -24,8 +24,6 @@ from interview_agent.web.schemas import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-MAX_LIVE_CHANNELS = 2
 
 
 def _null_is_zero(value: object) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interview_agent.domain.errors import BadFrame, FrameRefused
+from interview_agent.domain.frames import FRAME_NUMBER_BYTES
 from interview_agent.domain.live import Alert, AlertCode
 
 if TYPE_CHECKING:
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from interview_agent.pipeline.live_ingest import LiveTrack
-
-FRAME_NUMBER_BYTES = 8
 
 
 class AudioSession:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from interview_agent.domain.errors import Backpressure
+from interview_agent.domain.errors import Backpressure, Stopping
 from interview_agent.domain.identity import Kind
 from interview_agent.metrics import SOCKETS_OPEN, Metrics
 
@@ -37,8 +37,7 @@ class LiveSockets:
     def place(self, contour: Kind) -> Iterator[None]:
         """Hold a place for one socket. Raises `Backpressure`."""
         if self.leaving.is_set():
-            message = "this process is stopping"
-            raise Backpressure(message, retry_after_s=_ASK_AGAIN_S)
+            raise Stopping
         if self._open.total() >= self._max_sockets:
             message = "as many sockets are open as this process holds"
             raise Backpressure(message, retry_after_s=_ASK_AGAIN_S)

@@ -9,7 +9,7 @@ import pytest
 from interview_agent.domain.pii.disclosure import (
     NEIGHBOUR_MAX_GAP_S,
     QuoteMask,
-    masked_segment,
+    masked_among,
     masked_segments,
 )
 from interview_agent.domain.transcript import Change, Segment, Word
@@ -39,7 +39,7 @@ def change(raw: str, before: str, after: str = "") -> Change:
 
 def test_no_field_of_a_masked_segment_keeps_a_digit_of_a_phone() -> None:
     halves = (change(RAW, "8 916", "8-916"), change(RAW, "45-67", "4567"), change(RAW, RAW, RAW))
-    seen = masked_segment(segment(RAW, *halves))
+    seen = masked_among(segment(RAW, *halves), ())
     assert "916" not in repr(seen)
     assert "45" not in repr(seen)
     assert seen.raw_text == "ну мой номер [PHONE] звоните эээ вечером"
@@ -47,14 +47,14 @@ def test_no_field_of_a_masked_segment_keeps_a_digit_of_a_phone() -> None:
 
 
 def test_a_change_still_points_at_its_words_in_the_masked_text() -> None:
-    seen = masked_segment(segment(RAW, change(RAW, "ну"), change(RAW, "эээ")))
+    seen = masked_among(segment(RAW, change(RAW, "ну"), change(RAW, "эээ")), ())
     assert [each.before for each in seen.changes] == ["ну", "эээ"]
     for each in seen.changes:
         assert seen.raw_text[each.start : each.start + len(each.before)] == each.before
 
 
 def test_a_change_inside_personal_data_points_at_its_label() -> None:
-    seen = masked_segment(segment(RAW, change(RAW, "123-45", "12345")))
+    seen = masked_among(segment(RAW, change(RAW, "123-45", "12345")), ())
     (only,) = seen.changes
     assert only.before == only.after == "[PHONE]"
     assert seen.raw_text[only.start :].startswith("[PHONE]")
@@ -63,21 +63,21 @@ def test_a_change_inside_personal_data_points_at_its_label() -> None:
 def test_an_insertion_just_after_personal_data_is_left_alone() -> None:
     raw = "пишите на a@b.ru вечером"
     end = raw.index(" вечером")
-    seen = masked_segment(segment(raw, Change("punctuation", "", ",", end)))
+    seen = masked_among(segment(raw, Change("punctuation", "", ",", end)), ())
     (only,) = seen.changes
     assert (only.before, only.after) == ("", ",")
     assert seen.raw_text[: only.start].endswith("[EMAIL]")
 
 
 def test_words_keep_their_times() -> None:
-    seen = masked_segment(segment(RAW))
+    seen = masked_among(segment(RAW), ())
     assert [word.start_s for word in seen.words] == [float(n) for n in range(len(seen.words))]
     assert not any(character.isdigit() for word in seen.words for character in word.text)
 
 
 def test_a_segment_without_personal_data_is_unchanged() -> None:
     plain = segment("ну это было короче на 5 мм")
-    seen = masked_segment(plain)
+    seen = masked_among(plain, ())
     assert (seen.raw_text, seen.text, seen.words) == (plain.raw_text, plain.text, plain.words)
 
 
@@ -129,7 +129,7 @@ def test_neighbours_are_those_of_the_same_track_within_seconds() -> None:
 
 def test_what_names_a_number_may_stand_in_the_segment_before() -> None:
     alone, named = "4510123456 вот так", "мой паспорт"
-    assert masked_segment(segment(alone)).raw_text == alone
+    assert masked_among(segment(alone), ()).raw_text == alone
     seen = masked_segments(neighbours(named, alone))
     assert [each.raw_text for each in seen] == [named, "[PASSPORT] вот так"]
     assert [word.text for word in seen[1].words] == ["[PASSPORT]", "вот", "так"]

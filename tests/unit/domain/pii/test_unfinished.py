@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from interview_agent.domain.pii.disclosure import masked_among, masked_segment, masked_segments
+from interview_agent.domain.pii.disclosure import masked_among, masked_segments
 from interview_agent.domain.pii.unfinished import settled_text
 from interview_agent.domain.transcript import Segment, Word
 
@@ -42,8 +42,8 @@ def segment(segment_id: str, text: str, start_s: float, *, is_final: bool = True
 
 def test_a_final_segment_is_shown_to_its_end() -> None:
     final = segment("s", "это было в 2019", 0.0)
-    assert masked_segment(final) == final
-    growing = masked_segment(segment("s", "это было в 2019", 0.0, is_final=False))
+    assert masked_among(final, ()) == final
+    growing = masked_among(segment("s", "это было в 2019", 0.0, is_final=False), ())
     assert growing.raw_text == growing.text == "это было в"
     assert [word.text for word in growing.words] == ["это", "было", "в"]
 

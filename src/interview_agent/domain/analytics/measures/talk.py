@@ -21,8 +21,6 @@ from interview_agent.domain.analytics.questions import CANDIDATE, INTERVIEWER
 if TYPE_CHECKING:
     from interview_agent.domain.analytics.reading import Reading
 
-ROLES = (INTERVIEWER, CANDIDATE)
-
 
 def speech(reading: Reading) -> PerSpeaker:
     """S_k: seconds of speech, words joined over gaps of at most 0.30 s."""

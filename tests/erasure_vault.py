@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from test_intake import chunk
-from test_work import progress
-
 from audit_twin import NotedAudit
 from erasure_stand import Deaf, erasure_by
 from interview_agent.adapters.local_fs import TEMPORARY_PREFIX, LocalFsBlobStore
@@ -30,6 +27,7 @@ from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.live_records import LiveCommit
 from interview_agent.ports.live_sessions import NewLiveSession
 from traces import files_with, rows_with
+from work_bench import chunk, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
