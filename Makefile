@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live-demo connector-demo connector-real-smoke run test chaos chaos-live storage-smoke lint bench-stt bench-live docs lock clean
+.PHONY: help setup demo live-demo connector-demo connector-real-smoke run test e2e-smoke load-smoke compose-local chaos chaos-live storage-smoke lint bench-stt bench-live docs lock clean
 
 help: ## Print the verbs.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,15 @@ chaos: setup ## Break a running installation at random for ten minutes, then jud
 
 chaos-live: setup ## Break one live recording a hundred times, then compare all accounts of it.
 	@.venv/bin/python scripts/live_disconnects.py $(ARGS)
+
+e2e-smoke: setup ## Send one meeting through a service, its own or a running one (ARGS=--base-url URL).
+	@.venv/bin/python scripts/e2e_local.py $(ARGS)
+
+load-smoke: setup ## Send 20 meetings at once and compare with limits (ARGS=--base-url URL).
+	@.venv/bin/python scripts/load_smoke.py $(ARGS)
+
+compose-local: setup ## Start the services of docker-compose.yml as processes (ARGS=--check).
+	@.venv/bin/python scripts/compose_local.py $(ARGS)
 
 storage-smoke: setup ## Share one folder between processes and kill a worker (ARGS=--shared-dir DIR).
 	@.venv/bin/python scripts/storage_smoke.py $(ARGS)

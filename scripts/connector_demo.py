@@ -76,7 +76,7 @@ async def attend(gateway: FakeGateway, address: str, key: str, screen: Screen) -
     await asyncio.to_thread(api.call, "POST", "/v1/meetings/start", start)
     captions, delays = Captions(), Delays()
     async with ClientSession(headers={"X-API-Key": key}) as http:
-        url = f"{address}/v1/meetings/{meeting_id}/events"
+        url = f"{address}/v1/meetings/{meeting_id}/events?partials=true"
         following = asyncio.create_task(follow(http, url, captions, delays, screen))
         session = await asyncio.to_thread(api.call, "POST", f"{CONNECTOR}/{meeting_id}/join", {})
         delays.began_s = gateway.calls("join")[0].at_s

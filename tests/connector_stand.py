@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from interview_agent.adapters.postgres import (
     Database,
     PostgresArchive,
     PostgresBreakers,
+    PostgresConnectorPulls,
     PostgresConnectorSessions,
     PostgresIntake,
 )
@@ -16,7 +17,9 @@ from interview_agent.pipeline.connector import (
     CallBack,
     ConnectorOperations,
     ConnectorRequests,
+    DrainParts,
     GuardedConnector,
+    LivePull,
     OperationRules,
     ReconcileTerms,
     Reconciliation,
@@ -39,7 +42,10 @@ def connector_parts(
     needs_link: bool = True,
     fresh_s: float = 30.0,
 ) -> ConnectorParts:
-    """Join the connector's side of the API; its breaker opens after two failures."""
+    """Join the connector's side of the API; its breaker opens after two failures.
+
+    Sound that is pulled has nowhere to go: a gateway behind it must be silent.
+    """
 
     def clock() -> datetime:
         return datetime.now(UTC)
@@ -69,4 +75,7 @@ def connector_parts(
         on_run=lambda *_: None,
         on_pruned=lambda *_: None,
     )
-    return ConnectorParts(requests, reconciliation, STALE_S)
+    door: Any = None
+    drain = DrainParts(guarded, PostgresConnectorPulls(database), door)
+    pull = LivePull(drain, owner="api", sessions_limit=10, jitter=lambda: 0.0)
+    return ConnectorParts(requests, reconciliation, pull, STALE_S)

@@ -421,10 +421,11 @@ class Metrics:
         collector = self._collectors[meter.name]
         for labels in label_sets:
             checked = self._labels(meter, labels)
-            if checked in (known for known, _ in collector.get_all()):
-                continue
-            begins = Tally(*LATENCY_BUCKETS_MS) if isinstance(collector, Histogram) else 0
-            collector.set_value(checked, begins)
+            try:
+                collector.get_value(checked)
+            except KeyError:
+                begins = Tally(*LATENCY_BUCKETS_MS) if isinstance(collector, Histogram) else 0
+                collector.set_value(checked, begins)
 
     def render(self) -> str:
         """Return the exposition text of everything recorded so far."""

@@ -269,6 +269,9 @@ async def test_limits_are_clamped_and_what_is_no_number_is_refused(
         looked = await desk.done("reconcile?limit=0")
         check("reconcile", "post", looked)
         assert (looked["scanned"], looked["stale_threshold_sec"]) == (0, 900)
+        pulled = await desk.done("live-pull?limit_sessions=2&batch_limit=0")
+        check("live-pull", "post", pulled)
+        assert (pulled["scanned"], pulled["connected"], pulled["ingested"]) == (2, 2, 0)
         for path in ("sessions?limit=many", "sessions?limit=1.5"):
             told = await desk.server.told("GET", f"{BASE}/{path}", MACHINE)
             assert told == (422, "validation")
@@ -277,7 +280,14 @@ async def test_limits_are_clamped_and_what_is_no_number_is_refused(
 async def test_every_act_is_recorded_before_it_is_done_and_not_done_without_a_record(
     database: Database, tmp_path: Path
 ) -> None:
-    acts = ("m1/join", "m1/reconnect", "m1/leave", "circuit-breaker/reset", "reconcile")
+    acts = (
+        "m1/join",
+        "m1/reconnect",
+        "m1/leave",
+        "circuit-breaker/reset",
+        "reconcile",
+        "live-pull",
+    )
     async with served(database, tmp_path) as desk:
         for act in acts:
             await desk.done(act, {"join_url": LINK})
@@ -287,6 +297,7 @@ async def test_every_act_is_recorded_before_it_is_done_and_not_done_without_a_re
             "connector_leave",
             "connector_breaker_reset",
             "connector_reconcile",
+            "connector_live_pull",
         ]
         assert {event.meeting_id for event in desk.server.audit.recorded[:3]} == {"m1"}
         calls, desk.server.audit.fault = list(desk.gateway.calls), DatabaseError()

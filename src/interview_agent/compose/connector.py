@@ -52,6 +52,7 @@ from interview_agent.pipeline.connector import (
     RecoveryTerms,
 )
 from interview_agent.runtime.connector_gauges import refresh_connector_gauges
+from interview_agent.web.parts import ConnectorParts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -206,13 +207,13 @@ def _warn_of_ignored(settings: Settings) -> None:
         log.warning("settings_ignored", names=names, instead="SBERJAZZ_HTTP_RETRIES")
 
 
-def connector_requests(
+def connector_parts(
     service: Service, parts: Backends, bots: Bots, audit: AuditLog
-) -> ConnectorRequests:
-    """Join what callers may ask of the connector."""
-    metrics = service.metrics
+) -> ConnectorParts:
+    """Join what the routes of the connector need."""
+    settings, metrics = service.settings, service.metrics
     metrics.start_at_zero(BREAKER_RESETS, (_BY_ADMIN, _BY_ITSELF))
-    return ConnectorRequests(
+    requests = ConnectorRequests(
         bots.operations,
         bots.connector,
         bots.breakers,
@@ -221,8 +222,11 @@ def connector_requests(
         intake=PostgresIntake(parts.database),
         audit=audit,
         clock=_now,
-        auto_join=service.settings.meeting_auto_join_on_start,
+        auto_join=settings.meeting_auto_join_on_start,
         on_reset=partial(metrics.count, BREAKER_RESETS, 1, **_BY_ADMIN),
+    )
+    return ConnectorParts(
+        requests, bots.reconciliation, bots.pull, settings.sberjazz_reconcile_stale_sec
     )
 
 

@@ -10,6 +10,7 @@ import structlog
 
 from interview_agent import __version__
 from interview_agent.adapters.postgres import (
+    MeetingQuota,
     PostgresArchive,
     PostgresBacklog,
     PostgresDeletions,
@@ -18,7 +19,7 @@ from interview_agent.adapters.postgres import (
 )
 from interview_agent.compose.access import access_policy, open_authenticator
 from interview_agent.compose.admin import add_audit, admin_parts
-from interview_agent.compose.connector import connector_requests
+from interview_agent.compose.connector import connector_parts
 from interview_agent.domain.readiness import errors_in
 from interview_agent.domain.roles import serves_api
 from interview_agent.metrics import (
@@ -41,7 +42,7 @@ from interview_agent.web.listen import listen
 from interview_agent.web.live.limits import MAX_MESSAGE_BYTES, SocketLimits
 from interview_agent.web.live.sockets import SOCKETS
 from interview_agent.web.origins import Origins
-from interview_agent.web.parts import ConnectorParts, Limits, Probe, ProbeParts, Readiness, WebParts
+from interview_agent.web.parts import Limits, Probe, ProbeParts, Readiness, WebParts
 from interview_agent.web.proxies import Proxies
 from interview_agent.web.rates import RateLimits
 
@@ -80,7 +81,7 @@ def _live_ingest(service: Service, ingest: Ingest, database: Database) -> LiveIn
     settings, metrics = service.settings, service.metrics
     parts = LiveParts(
         accept=ingest.chunk,
-        sessions=PostgresLiveSessions(database),
+        sessions=PostgresLiveSessions(database, quota=MeetingQuota(settings.meetings_max_per_hour)),
         limits=LiveLimits(
             chunk_s=settings.live_chunk_ms / 1000,
             frame_max_bytes=settings.live_max_frame_bytes,
@@ -138,18 +139,8 @@ async def add_web(
     backlog = Backlog(PostgresBacklog(parts.database), settings.backlog_max_chunks)
     service.loops["backlog"] = backlog.run
     proxies = Proxies(settings.trusted_proxies)
-    connector = (
-        ConnectorParts(
-            connector_requests(service, parts, bots, audit),
-            bots.reconciliation,
-            settings.sberjazz_reconcile_stale_sec,
-            pulling=bots.pull,
-        )
-        if bots is not None
-        else None
-    )
     ingest = Ingest(
-        PostgresIntake(parts.database),
+        PostgresIntake(parts.database, quota=MeetingQuota(settings.meetings_max_per_hour)),
         archive,
         parts.blobs,
         parts.wake,
@@ -178,7 +169,7 @@ async def add_web(
                 settings.cors_allowed_origins, credentials=settings.cors_allow_credentials
             ),
             admin=admin_parts(service, parts, audit),
-            connector=connector,
+            connector=None if bots is None else connector_parts(service, parts, bots, audit),
             limits=Limits(
                 chunk_max_bytes=settings.chunk_max_bytes,
                 recording_max_bytes=settings.recording_max_bytes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -19,7 +19,7 @@ from interview_agent.web.rates import RateLimits
 if TYPE_CHECKING:
     from interview_agent.domain.readiness import Issue
     from interview_agent.metrics import Metrics
-    from interview_agent.pipeline.connector import ConnectorRequests, Reconciliation
+    from interview_agent.pipeline.connector import ConnectorRequests, LivePull, Reconciliation
     from interview_agent.pipeline.erasure import MeetingErasure
     from interview_agent.pipeline.feed import Feed
     from interview_agent.pipeline.ingest import Ingest
@@ -90,42 +90,17 @@ class AdminParts:
     issues: Callable[[], Awaitable[Sequence[Issue]]]
 
 
-class PullSummary(Protocol):
-    """What one round of pulling brought, counted."""
-
-    @property
-    def scanned(self) -> int: ...
-    @property
-    def connected(self) -> int: ...
-    @property
-    def pulled(self) -> int: ...
-    @property
-    def ingested(self) -> int: ...
-    @property
-    def failed(self) -> int: ...
-    @property
-    def invalid_chunks(self) -> int: ...
-
-
-class Pulling(Protocol):
-    """Pulls the sound of connected sessions."""
-
-    async def pull_once(self, *, limit_sessions: int, batch_limit: int) -> PullSummary:
-        """Pull from so many sessions, so many chunks a page, until nothing is left for now."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class ConnectorParts:
-    """What the routes of the connector need; without `pulling` nothing is pulled.
+    """What the routes of the connector need.
 
     A session that was not heard of for `stale_s` is stale.
     """
 
     requests: ConnectorRequests
     reconciliation: Reconciliation
+    live_pull: LivePull
     stale_s: float
-    pulling: Pulling | None = None
 
 
 @dataclass(frozen=True, slots=True)

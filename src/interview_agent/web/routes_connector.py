@@ -103,10 +103,8 @@ async def pull_live(call: Call) -> dict[str, Any]:
     """Pull sound now."""
     query: LivePullQuery = call.query
     parts = _parts(call)
-    if parts.pulling is None:
-        raise ConnectorDisabled
     await parts.requests.record("connector_live_pull", _event(call))
-    summary = await parts.pulling.pull_once(
+    summary = await parts.live_pull.pull_once(
         limit_sessions=query.limit_sessions, batch_limit=query.batch_limit
     )
     return {

@@ -24,7 +24,7 @@ PROD = {
 async def found(gateway: GatewayTwin, **changes: str) -> Sequence[tuple[str, str]]:
     """Return severities and codes of what the probes find."""
     nothing = cast("Any", None)
-    bots = Bots(gateway, nothing, nothing, nothing, nothing, nothing)
+    bots = Bots(gateway, *[nothing] * 6)
     probes = startup_probes(read_settings(PROD | changes), bots)
     return [(issue.severity.value, issue.code) for probe in probes for issue in await probe()]
 

@@ -14,6 +14,11 @@ REDIS_URL_EMPTY = Finding(
     "REDIS_URL is not set, and production embeds no server.",
     "Set REDIS_URL to the address of a Redis or Valkey.",
 )
+WELL_KNOWN_PASSWORD = Finding(
+    "well_known_password",
+    "PostgreSQL or Redis has the password that docker-compose.yml gives it where none is set.",
+    "Set POSTGRES_PASSWORD and REDIS_PASSWORD; a database that exists needs ALTER ROLE too.",
+)
 
 AUTH_NONE_IN_PROD = Finding(
     "auth_none_in_prod",

@@ -54,7 +54,7 @@ def _untold(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PullMeters:
-    """Who is told of each drain, and of what the last one of each session brought."""
+    """Who is told of each drain, and of what the last one of each followed session brought."""
 
     run: Callable[[Source, Result], None] = _untold
     last: Callable[[PullSummary], None] = _untold
@@ -149,7 +149,7 @@ class LivePull:
                     each.cancel()
             keeping.cancel()
         done = _summary(list(pulls))
-        summary = PullSummary(
+        return PullSummary(
             scanned=min(let_in, limit_sessions),
             connected=min(connected, limit_sessions),
             pulled=done.pulled,
@@ -157,8 +157,6 @@ class LivePull:
             failed=done.failed,
             invalid_chunks=done.invalid_chunks,
         )
-        self._meters.last(summary)
-        return summary
 
     async def _claim(self, limit: int) -> Sequence[PullClaim]:
         if limit <= 0:
