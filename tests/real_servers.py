@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import tempfile
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from interview_agent.adapters.embedded import EmbeddedAddresses, EmbeddedStack
 from interview_agent.adapters.postgres import Database, migrate, open_database
+from memory_folder import memory_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,8 +24,11 @@ _numbers = count(1)
 
 @pytest_asyncio.fixture(scope="session")
 async def servers() -> AsyncIterator[EmbeddedAddresses]:
-    """A PostgreSQL and a Valkey of this test run."""
-    folder = Path(tempfile.mkdtemp(prefix="ia-tests-"))
+    """A PostgreSQL and a Valkey of this test run, or those that the environment names."""
+    if given := os.environ.get("TEST_POSTGRES_DSN"):
+        yield EmbeddedAddresses(given, os.environ["TEST_REDIS_URL"], Path())
+        return
+    folder = memory_folder("ia-tests-")
     stack = EmbeddedStack(folder / "data")
     try:
         yield await stack.start()
@@ -37,6 +41,8 @@ async def servers() -> AsyncIterator[EmbeddedAddresses]:
 async def template(servers: EmbeddedAddresses) -> str:
     """Name of a database with every migration applied, to be cloned."""
     connection = await asyncpg.connect(servers.postgres_dsn)
+    # Outer servers may have seen an earlier run.
+    await connection.execute("DROP DATABASE IF EXISTS migrated")
     await connection.execute("CREATE DATABASE migrated")
     await connection.close()
     database = await open_database(
@@ -48,14 +54,14 @@ async def template(servers: EmbeddedAddresses) -> str:
 
 
 @pytest_asyncio.fixture
-async def dsn(servers: EmbeddedAddresses, template: str) -> str:
+async def dsn(servers: EmbeddedAddresses, template: str) -> AsyncIterator[str]:
     """Address of an empty, migrated database."""
-    name = f"test_{next(_numbers)}"
+    name = f"test_{os.getpid()}_{next(_numbers)}"
     connection = await asyncpg.connect(servers.postgres_dsn)
-    # Nothing is dropped: that costs a checkpoint, and the whole server goes after the run.
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield database_dsn(servers, name)
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await connection.close()
-    return database_dsn(servers, name)
 
 
 @pytest_asyncio.fixture

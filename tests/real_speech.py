@@ -4,35 +4,45 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import pytest_asyncio
 from faster_whisper.audio import decode_audio
 
 from interview_agent.adapters.whisper.model import WhisperSpeechModel
+from interview_agent.adapters.whisper.model_files import find_model
+from memory_folder import memory_folder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
 ROOT = Path(__file__).parent.parent
 Track = npt.NDArray[np.int16]
 """Mono samples at 16 kHz."""
 
 
-@pytest_asyncio.fixture(scope="session")
-async def speech_model() -> AsyncIterator[WhisperSpeechModel]:
-    """Whisper base, joined from its packages, with two threads."""
-    folder = Path(tempfile.mkdtemp(prefix="ia-model-"))
+@pytest.fixture(scope="session")
+def model_folder() -> Iterator[Path]:
+    """Whisper base, joined from its packages."""
+    folder = memory_folder("ia-model-")
     try:
-        model = await WhisperSpeechModel.load(size="base", data_dir=folder, threads=2)
-        yield model
-        await model.aclose()
+        yield find_model("base", folder)
     finally:
         shutil.rmtree(folder)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def speech_model(model_folder: Path) -> AsyncIterator[WhisperSpeechModel]:
+    """Whisper base with two threads."""
+    model = await WhisperSpeechModel.load(
+        size=str(model_folder), data_dir=model_folder.parent, threads=2
+    )
+    yield model
+    await model.aclose()
 
 
 def recording(name: str, channel: int | None = None) -> Track:

@@ -171,7 +171,7 @@ class Agents:
         return self._folder / "audio"
 
     def make(self, role: str = "all", name: str = "data", **environment: str) -> Agent:
-        """Prepare a process; `name` is its data folder."""
+        """Prepare a process with servers of its own; `name` is its data folder."""
         values = {
             "DATA_DIR": str(self._folder / name),
             "API_PORT": "0",
@@ -183,7 +183,7 @@ class Agents:
         return self._made[-1]
 
     def make_apart(self, roles: Sequence[str], **environment: str) -> list[Agent]:
-        """Prepare processes that share an outer PostgreSQL, a Valkey and a folder of audio."""
+        """Prepare processes that share a PostgreSQL, a Valkey, a model and a folder of audio."""
         shared = {
             **self._shared,
             "STORAGE_MODE": "shared_fs",
@@ -198,7 +198,9 @@ class Agents:
 
 
 @pytest_asyncio.fixture
-async def agents(tmp_path: Path, dsn: str, servers: EmbeddedAddresses) -> AsyncIterator[Agents]:
+async def agents(
+    tmp_path: Path, dsn: str, servers: EmbeddedAddresses, model_folder: Path
+) -> AsyncIterator[Agents]:
     """Processes of the service, all ended after the test."""
 
     def from_outside(address: str) -> str:
@@ -206,7 +208,11 @@ async def agents(tmp_path: Path, dsn: str, servers: EmbeddedAddresses) -> AsyncI
 
     made = Agents(
         tmp_path,
-        {"POSTGRES_DSN": from_outside(dsn), "REDIS_URL": from_outside(servers.redis_url or "")},
+        {
+            "POSTGRES_DSN": from_outside(dsn),
+            "REDIS_URL": from_outside(servers.redis_url or ""),
+            "WHISPER_MODEL_SIZE": str(model_folder),
+        },
     )
     try:
         yield made

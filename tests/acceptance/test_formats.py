@@ -134,7 +134,7 @@ async def test_every_format_whole_or_in_chunks_gives_the_words_of_the_plain_file
     """Within one word, for sixteen ways to send the same twelve seconds."""
     sound = speech()
     sendings = [*whole_files(sound), *short_chunks(sound), *long_chunks(sound)]
-    agent = agents.make(WHISPER_LANGUAGE="en")
+    (agent,) = agents.make_apart(["all"], WHISPER_LANGUAGE="en")
     await agent.start()
     async with asyncio.TaskGroup() as group:
         for each in sendings:
@@ -177,7 +177,7 @@ async def test_files_that_hang_their_decoders_keep_no_other_meeting_waiting(
     agents: Agents,
 ) -> None:
     """Three decoders are frozen, one more than there are threads that recognise."""
-    agent = agents.make(WHISPER_LANGUAGE="en", SHUTDOWN_GRACE_SEC="2")
+    (agent,) = agents.make_apart(["all"], WHISPER_LANGUAGE="en", SHUTDOWN_GRACE_SEC="2")
     await agent.start()
     # Long enough to be caught while it is decoded.
     stuck = encode_as("ogg", np.tile(speech(), 10), RATE)

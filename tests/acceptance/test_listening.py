@@ -16,7 +16,7 @@ HEADERS = {"X-API-Key": KEY}
 async def test_a_listener_sees_the_text_twice_and_then_that_the_meeting_is_done(
     agents: Agents,
 ) -> None:
-    agent = agents.make(STT_PROVIDER="mock")
+    (agent,) = agents.make_apart(["all"], STT_PROVIDER="mock")
     await agent.start()
     await agent.call("POST", "/v1/meetings/start", {"meeting_id": "m1"})
     async with event_stream(agent.address, "m1", HEADERS) as stream:
@@ -42,7 +42,7 @@ async def test_a_listener_sees_the_text_twice_and_then_that_the_meeting_is_done(
 
 
 async def test_a_listener_keeps_no_process_from_stopping(agents: Agents) -> None:
-    agent = agents.make(STT_PROVIDER="mock")
+    (agent,) = agents.make_apart(["all"], STT_PROVIDER="mock")
     await agent.start()
     await agent.call("POST", "/v1/meetings/start", {"meeting_id": "m1"})
     async with event_stream(agent.address, "m1", HEADERS) as stream:

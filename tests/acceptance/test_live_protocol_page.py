@@ -71,7 +71,7 @@ async def play(dial: Dialler, lines: list[str]) -> None:
 
 async def test_every_example_happens_as_written(agents: Agents) -> None:
     # Chunks so long that the examples decide what is acknowledged together.
-    agent = agents.make(STT_PROVIDER="mock", LIVE_CHUNK_MS="1000")
+    (agent,) = agents.make_apart(["all"], STT_PROVIDER="mock", LIVE_CHUNK_MS="1000")
     await agent.start()
     async with ClientSession() as session:
         for lines in examples():

@@ -26,7 +26,9 @@ async def session() -> AsyncIterator[ClientSession]:
 
 @pytest_asyncio.fixture
 async def agent(agents: Agents) -> Agent:
-    made = agents.make(STT_PROVIDER="mock", LIVE_CHUNK_MS="1000", SERVICE_API_KEYS="machine")
+    (made,) = agents.make_apart(
+        ["all"], STT_PROVIDER="mock", LIVE_CHUNK_MS="1000", SERVICE_API_KEYS="machine"
+    )
     await made.start()
     return made
 

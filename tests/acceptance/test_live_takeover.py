@@ -166,7 +166,7 @@ async def test_a_worker_killed_in_mid_speech_leaves_no_hole_and_no_double(
 async def test_a_reference_client_hears_final_segments_alone_and_gets_its_report(
     agents: Agents,
 ) -> None:
-    agent = agents.make(WHISPER_LANGUAGE="en", MEETING_QUIET_SEC="3")
+    (agent,) = agents.make_apart(["all"], WHISPER_LANGUAGE="en", MEETING_QUIET_SEC="3")
     await agent.start()
     sound = recording("0870_sense.wav").tobytes() + silence(1.5).tobytes()
     async with connected(agent) as heard:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 async def test_one_tiny_chunk_and_no_finish_lead_to_a_report_within_20_s(agents: Agents) -> None:
-    agent = agents.make(STT_PROVIDER="mock")
+    (agent,) = agents.make_apart(["all"], STT_PROVIDER="mock")
     await agent.start()
     status, started = await agent.call(
         "POST",
@@ -41,7 +41,7 @@ async def test_one_tiny_chunk_and_no_finish_lead_to_a_report_within_20_s(agents:
 
 
 async def test_an_unknown_meeting_still_has_the_fields_that_a_poller_reads(agents: Agents) -> None:
-    agent = agents.make(STT_PROVIDER="mock")
+    (agent,) = agents.make_apart(["all"], STT_PROVIDER="mock")
     await agent.start()
     status, found = await agent.call("GET", "/v1/meetings/nobody-knows")
     assert status == 404

@@ -67,7 +67,7 @@ async def test_the_sample_interview_becomes_a_transcript_and_a_report(agents: Ag
 async def test_shuffled_half_second_chunks_with_repeats_give_the_text_of_the_whole_file(
     agents: Agents,
 ) -> None:
-    agent = agents.make(WHISPER_LANGUAGE="en")
+    (agent,) = agents.make_apart(["all"], WHISPER_LANGUAGE="en")
     await agent.start()
     await agent.record("whole", SPEECH, finish="true")
     with wave.open(str(SPEECH)) as file:
@@ -92,7 +92,7 @@ async def test_shuffled_half_second_chunks_with_repeats_give_the_text_of_the_who
 
 
 async def test_what_cannot_be_heard_is_said_and_its_neighbours_are_heard(agents: Agents) -> None:
-    agent = agents.make(WHISPER_LANGUAGE="en")
+    (agent,) = agents.make_apart(["all"], WHISPER_LANGUAGE="en")
     await agent.start()
     await agent.send("mixed", 0, b"this is no sound at all" * 50, codec="ogg")
     await agent.send("mixed", 1, SPEECH.read_bytes(), codec="wav")
@@ -114,7 +114,7 @@ async def test_what_cannot_be_heard_is_said_and_its_neighbours_are_heard(agents:
 
 
 async def test_silence_gives_no_text(agents: Agents) -> None:
-    agent = agents.make(WHISPER_LANGUAGE="en")
+    (agent,) = agents.make_apart(["all"], WHISPER_LANGUAGE="en")
     await agent.start()
     await agent.send("quiet", 0, b"\0" * 16000 * 2 * 20, codec="pcm")
     await agent.call("POST", "/v1/meetings/quiet/finish")

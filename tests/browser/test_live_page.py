@@ -89,7 +89,7 @@ def words(text: str) -> list[str]:
 async def test_what_is_said_to_a_page_is_shown_while_it_is_said_and_kept(
     agents: Agents, browser: Chromium
 ) -> None:
-    agent = agents.make()
+    (agent,) = agents.make_apart(["all"])
     await agent.start()
     await start(browser, agent.address.replace("http", "ws"))
     await until_frames(browser, SPOKEN_FRAMES)
@@ -104,7 +104,7 @@ async def test_what_is_said_to_a_page_is_shown_while_it_is_said_and_kept(
 async def test_a_page_that_loses_its_socket_in_the_middle_goes_on_where_it_was(
     agents: Agents, browser: Chromium
 ) -> None:
-    agent = agents.make()
+    (agent,) = agents.make_apart(["all"])
     await agent.start()
     async with CuttingProxy(agent.address) as proxy:
         await start(browser, proxy.address.replace("http", "ws"))
@@ -122,7 +122,7 @@ async def test_a_page_that_loses_its_socket_in_the_middle_goes_on_where_it_was(
 async def test_a_page_with_a_wrong_key_gets_in_nowhere_and_says_so(
     agents: Agents, browser: Chromium
 ) -> None:
-    agent = agents.make(STT_PROVIDER="mock")
+    (agent,) = agents.make_apart(["all"], STT_PROVIDER="mock")
     await agent.start()
     await start(browser, agent.address.replace("http", "ws"), key="wrong ключ")
     await browser.until("document.getElementById('status').value.startsWith('no connection')")

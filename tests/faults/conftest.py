@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
 
 from fault_servers import OwnServers
+from memory_folder import memory_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 @pytest_asyncio.fixture
 async def own() -> AsyncIterator[OwnServers]:
     """A PostgreSQL, a Valkey and processes that use them, for one test alone."""
-    folder = Path(tempfile.mkdtemp(prefix="ia-faults-"))
+    folder = memory_folder("ia-faults-")
     servers = OwnServers(folder)
     try:
         await servers.start()

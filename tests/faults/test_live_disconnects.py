@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 async def test_every_frame_and_event_survives_random_disconnects_once(agents: Agents) -> None:
     """`make chaos-live` does it a hundred times in one recording."""
     seed = random.randrange(1 << 32)
-    agent = agents.make(STT_PROVIDER="mock")
+    (agent,) = agents.make_apart(["all"], STT_PROVIDER="mock")
     await agent.start()
     chance = random.Random(seed)
     journal = await record(

@@ -57,7 +57,7 @@ async def catalog_of(connection: asyncpg.Connection) -> dict[str, list[tuple[Any
 @pytest_asyncio.fixture
 async def empty_dsn(servers: EmbeddedAddresses) -> str:
     """Address of a database without a single table."""
-    name = f"empty_{next(_numbers)}"
+    name = f"empty_{os.getpid()}_{next(_numbers)}"
     connection = await asyncpg.connect(servers.postgres_dsn)
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()

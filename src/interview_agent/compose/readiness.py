@@ -6,6 +6,7 @@ import asyncio
 import stat
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -24,11 +25,14 @@ from interview_agent.domain.readiness import (
 )
 from interview_agent.domain.roles import stages_of
 from interview_agent.domain.route import Stage
+from interview_agent.pipeline.connector import deadline_s
 from interview_agent.runtime.readiness import ProgressWatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
+
+    from pydantic import SecretStr
 
     from interview_agent.adapters.postgres import Database
     from interview_agent.adapters.valkey import ValkeyWakeQueue
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from interview_agent.settings import Settings
 
 _START_PATIENCE_S = 10.0
+_WELL_KNOWN_PASSWORD = "interview"  # noqa: S105 - docker-compose.yml has it for a first try
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +57,8 @@ def deployment_of(settings: Settings) -> Deployment:
         prod=settings.is_prod,
         has_postgres_dsn=settings.postgres_dsn is not None,
         has_redis_url=settings.redis_url is not None,
+        has_well_known_password=_is_well_known(settings.postgres_dsn)
+        or _is_well_known(settings.redis_url),
         auth_mode=settings.auth_mode,
         require_jwt_in_prod=settings.auth_require_jwt_in_prod,
         user_keys=len(keys),
@@ -72,8 +79,20 @@ def deployment_of(settings: Settings) -> Deployment:
         stt_provider=settings.stt_provider,
         connector=settings.meeting_connector_provider,
         connector_base=settings.sberjazz_api_base or "",
+        connector_needs_https=settings.sberjazz_require_https_in_prod,
         has_connector_token=settings.sberjazz_api_token is not None,
+        connector_call_s=settings.sberjazz_timeout_sec,
+        connector_operation_s=deadline_s(settings.sberjazz_op_lock_ttl_sec),
     )
+
+
+def _is_well_known(address: SecretStr | None) -> bool:
+    if address is None:
+        return False
+    try:
+        return urlsplit(address.get_secret_value()).password == _WELL_KNOWN_PASSWORD
+    except ValueError:
+        return False
 
 
 async def standing_issues(settings: Settings, roles: frozenset[Role]) -> list[Issue]:
@@ -172,9 +191,14 @@ async def judge_settings(service: Service) -> None:
     _refuse(service.settings, service.standing_issues)
 
 
-async def judge_start(service: Service) -> None:
-    """Ask everything once before anybody is served. Raises `StartupError` where that forbids it."""
+async def judge_start(service: Service, *probes: Check) -> None:
+    """Ask everything once before anybody is served. Raises `StartupError` where that forbids it.
+
+    `probes` are asked now and never again.
+    """
     issues = [*service.standing_issues, *await service.checks.issues(_START_PATIENCE_S)]
+    for probe in probes:
+        issues += await probe()
     _refuse(service.settings, issues)
     if errors_in(issues):
         _report(issues)

@@ -63,6 +63,8 @@ async def speech_stages(
     metrics.start_at_zero(AUDIO_HEARD)
     metrics.start_at_zero(SPEECH_BUSY, ({"kind": kind} for kind in ("live", "recording")))
     metrics.start_at_zero(LIVE_DELAY)
+    metrics.set(LIVE_STREAMS, 0)
+    metrics.set(LIVE_CAPACITY, 0)
 
     def stage_of(transcriber: Transcriber) -> SpeechStage:
         return SpeechStage(

@@ -62,12 +62,11 @@ def is_present(size: str, data_dir: Path) -> bool:
 def is_usable(size: str, data_dir: Path) -> bool:
     """Say whether the next start would find the model named `size`, and the right one.
 
-    Reads the whole file where it changed since it was last checked; a folder of one's own has no
-    digest that it could be compared with.
+    Only `base` has a digest to be compared with; its file is read where it changed since.
     """
     joined = Path(data_dir) / "models" / FOLDER
-    if size == "base" and (joined / "model.bin").is_file() and package_folders() is None:
-        return is_verified(joined, BASE_SHA256)
+    if size == "base" and (joined / "model.bin").is_file():
+        return can_join(joined, package_folders(), BASE_SHA256)
     return is_present(size, data_dir)
 
 
@@ -112,6 +111,11 @@ def join_base(target: Path, sources: list[Path] | None, sha256: str) -> Path | N
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return target
+
+
+def can_join(target: Path, sources: list[Path] | None, sha256: str) -> bool:
+    """Say whether `join_base` has what it needs: the right model, or what it is made from."""
+    return sources is not None or is_verified(target, sha256)
 
 
 def is_verified(folder: Path, sha256: str) -> bool:
