@@ -19,7 +19,7 @@ class AuditQuery(Form):
     limit: Annotated[int, Field(ge=1, le=500)] = 100
     outcome: Annotated[Literal["allow", "deny"] | None, BeforeValidator(empty_is_absent)] = None
     subject: Annotated[
-        Annotated[str, Field(max_length=1024)] | None, BeforeValidator(empty_is_absent)
+        Annotated[str, Field(max_length=8192)] | None, BeforeValidator(empty_is_absent)
     ] = Field(None, description="Exactly this one, as it is shown.")
     before: Annotated[
         Annotated[int, Field(ge=1, le=2**63 - 1)] | None, BeforeValidator(empty_is_absent)
