@@ -18,6 +18,7 @@ from http_stand_ins import Readying
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
     Database,
+    MeetingQuota,
     PostgresArchive,
     PostgresBacklog,
     PostgresDeletions,
@@ -47,12 +48,13 @@ from socket_client import Dialler
 from socket_server import NoWakeUps
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from aiohttp import web
 
     from interview_agent.domain.meeting import Consent
+    from interview_agent.web.parts import ConnectorParts
 
 RULES = ScopeRules(
     admin_read=("admin.read", "admin"),
@@ -177,15 +179,18 @@ async def access_server(
     trusted: tuple[str, ...] = (),
     origins: Origins | None = None,
     backlog_max_chunks: int = 1000,
+    meetings_max_per_hour: int | None = None,
     max_connections: int = 1000,
+    connector: Callable[[Database, NotedAudit], ConnectorParts] | None = None,
 ) -> AsyncIterator[AccessServer]:
-    """Serve the API for whoever `authenticator` knows."""
+    """Serve the API for whoever `authenticator` knows, without a connector unless one is made."""
     blobs = LocalFsBlobStore(folder)
     await blobs.prepare()
     archive, audit = PostgresArchive(database), NotedAudit()
     backlog = Backlog(PostgresBacklog(database), backlog_max_chunks)
+    quota = MeetingQuota(meetings_max_per_hour)
     ingest = Ingest(
-        PostgresIntake(database),
+        PostgresIntake(database, quota=quota),
         archive,
         blobs,
         NoWakeUps(),
@@ -196,13 +201,14 @@ async def access_server(
     app = build_app(
         WebParts(
             ingest=ingest,
-            live=LiveIngest(LiveParts(ingest.chunk, PostgresLiveSessions(database))),
+            live=LiveIngest(LiveParts(ingest.chunk, PostgresLiveSessions(database, quota=quota))),
             reader=Reader(archive, pii_masking=True),
             feed=Feed(archive, LocalBroadcast(), pii_masking=True),
             erasure=erasure_by(PostgresDeletions(database), audit=audit),
             authenticator=authenticator,
             audit=audit,
             admin=admin_parts(database, blobs, audit),
+            connector=connector(database, audit) if connector else None,
             probes=ProbeParts(Metrics("api"), Readying(), guard_metrics=guard_metrics),
             policy=policy or Policy(RULES),
             rates=rates,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ class Hints:
     def __init__(self) -> None:
         self.told: list[tuple[Stage, str, str]] = []
         self.away: set[Stage] = set()
+        self.unburied: list[tuple[Stage, str, str]] = []
 
     def notify(self, stage: Stage, meeting_id: str, track: str = "") -> None:
         """Remember it."""
@@ -38,8 +40,18 @@ class Hints:
     def bury(self, stage: Stage, meeting_id: str, track: str, reason: str) -> None:
         """Forget it."""
 
-    async def wait(self, stage: Stage, timeout_s: float) -> None:
-        """Return at once."""
+    async def unbury(self, stage: Stage, meeting_id: str, track: str) -> int:
+        """Remember it."""
+        if stage in self.away:
+            raise QueueError
+        self.unburied.append((stage, meeting_id, track))
+        return 1
+
+    async def wait(self, stage: Stage, timeout_s: float) -> bool:
+        """Hear nothing."""
+        assert stage
+        await asyncio.sleep(timeout_s)
+        return False
 
     async def count_hints(self, stage: Stage) -> int:
         """Count what was told."""

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 from contextlib import AsyncExitStack, suppress
@@ -63,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(settings: Settings, roles: frozenset[Role]) -> int:
+    # A core dump would hold keys, tokens and what people said.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 

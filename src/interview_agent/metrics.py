@@ -185,6 +185,88 @@ LOOP_TICKED = _gauge(
     ("loop",),
     "When a loop of this process last turned, s since 1970: each stage, and that of the gauges.",
 )
+RECONCILE_RUNS = _counter(
+    "agent_sberjazz_reconcile_runs_total",
+    ("source", "result"),
+    "Runs of the connector's reconciliation, by who asked (job, admin) and result (ok, failed).",
+)
+RECONCILE_LAST_STALE = _gauge(
+    "agent_sberjazz_reconcile_last_stale",
+    (),
+    "Wanted sessions that the last run of the loop was in doubt about.",
+)
+RECONCILE_LAST_FAILED = _gauge(
+    "agent_sberjazz_reconcile_last_failed",
+    (),
+    "Sessions that the last run of the loop could not set right.",
+)
+RECONCILE_LAST_RECONNECTED = _gauge(
+    "agent_sberjazz_reconcile_last_reconnected",
+    (),
+    "Bots that the last run of the loop sent again.",
+)
+SWEPT_KINDS = (
+    "orphan_file",
+    "audit_row",
+    "retention_due",
+    "expired_lease",
+    "lost_wake_up",
+    "connector_session",
+)
+SWEPT = _counter(
+    "agent_swept_total",
+    ("kind",),
+    f"What would have been left lying and was seen to, by kind: {', '.join(SWEPT_KINDS)}.",
+)
+LIVE_PULL_RUNS = _counter(
+    "agent_sberjazz_live_pull_runs_total",
+    ("source", "result"),
+    "Pulls of the sound of one session, by who asked (job, admin) and result (ok, failed).",
+)
+LIVE_PULL_LAST_SCANNED = _gauge(
+    "agent_sberjazz_live_pull_last_scanned", (), "Sessions that this process follows."
+)
+LIVE_PULL_LAST_CONNECTED = _gauge(
+    "agent_sberjazz_live_pull_last_connected", (), "Those of them whose bot is in the room."
+)
+LIVE_PULL_LAST_PULLED = _gauge(
+    "agent_sberjazz_live_pull_last_pulled", (), "Those of them whose last pull succeeded."
+)
+LIVE_PULL_LAST_INGESTED = _gauge(
+    "agent_sberjazz_live_pull_last_ingested", (), "New chunks of the last pull of each session."
+)
+LIVE_PULL_LAST_FAILED = _gauge(
+    "agent_sberjazz_live_pull_last_failed", (), "Sessions whose last pull failed."
+)
+LIVE_PULL_LAST_INVALID = _gauge(
+    "agent_sberjazz_live_pull_last_invalid_chunks",
+    (),
+    "Chunks of the last pull of each session that were none, or had no place.",
+)
+LIVE_PULL_DELAY = _histogram(
+    "agent_sberjazz_live_pull_delay_ms",
+    ("service",),
+    "Time from the capture of a sound, by the clock of the gateway, to its acceptance, ms.",
+)
+CONNECTOR_SESSIONS = _gauge(
+    "agent_sberjazz_sessions_total",
+    ("state",),
+    "Sessions of the connector: connected, or disconnected.",
+)
+CONNECTOR_HEALTH = _gauge(
+    "agent_sberjazz_connector_health", (), "1 when the gateway said last that it works."
+)
+BREAKER_OPEN = _gauge(
+    "agent_sberjazz_circuit_breaker_open",
+    (),
+    "1 while the gateway is left in peace; 0 too while a probe decides.",
+)
+BREAKER_RESETS = _counter(
+    "agent_sberjazz_circuit_breaker_resets_total",
+    ("source", "reason"),
+    "Times that the breaker was closed: by an admin (manual_reset), or by itself"
+    " (auto, health_recovered).",
+)
 LOOP_RESTARTS = _counter("agent_loop_restarts_total", ("loop",), "Restarts of a supervised loop.")
 EMBEDDED_EXITS = _counter(
     "agent_embedded_exits_total", ("child",), "Unexpected ends of an embedded server."
@@ -233,6 +315,23 @@ METERS: tuple[Meter, ...] = (
     FEED_ITEMS,
     FEED_PARTIALS_DROPPED,
     LEASES_LOST,
+    RECONCILE_RUNS,
+    RECONCILE_LAST_STALE,
+    RECONCILE_LAST_FAILED,
+    RECONCILE_LAST_RECONNECTED,
+    SWEPT,
+    LIVE_PULL_RUNS,
+    LIVE_PULL_LAST_SCANNED,
+    LIVE_PULL_LAST_CONNECTED,
+    LIVE_PULL_LAST_PULLED,
+    LIVE_PULL_LAST_INGESTED,
+    LIVE_PULL_LAST_FAILED,
+    LIVE_PULL_LAST_INVALID,
+    LIVE_PULL_DELAY,
+    CONNECTOR_SESSIONS,
+    CONNECTOR_HEALTH,
+    BREAKER_OPEN,
+    BREAKER_RESETS,
     FENCED_COMMITS,
     AUDIO_HEARD,
     SPEECH_BUSY,
@@ -322,10 +421,11 @@ class Metrics:
         collector = self._collectors[meter.name]
         for labels in label_sets:
             checked = self._labels(meter, labels)
-            if checked in (known for known, _ in collector.get_all()):
-                continue
-            begins = Tally(*LATENCY_BUCKETS_MS) if isinstance(collector, Histogram) else 0
-            collector.set_value(checked, begins)
+            try:
+                collector.get_value(checked)
+            except KeyError:
+                begins = Tally(*LATENCY_BUCKETS_MS) if isinstance(collector, Histogram) else 0
+                collector.set_value(checked, begins)
 
     def render(self) -> str:
         """Return the exposition text of everything recorded so far."""

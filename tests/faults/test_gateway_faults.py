@@ -331,14 +331,6 @@ async def test_a_name_cannot_change_the_path(stand: Stand, meeting_id: str) -> N
     assert (request.call, request.meeting_id) == ("session", meeting_id)
 
 
-async def test_the_proxy_of_the_environment_is_not_used(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    assert (await stand.connector.health(deadline_s=DEADLINE_S)).healthy
-
-
 async def test_a_gateway_without_sessions_cannot_tell(stand: Stand) -> None:
     stand.fake.old = True
     assert await stand.connector.session("m1", deadline_s=DEADLINE_S) is None

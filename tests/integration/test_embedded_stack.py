@@ -169,6 +169,7 @@ async def test_the_cluster_is_durable_private_and_off_the_network(
         "listen_addresses": "",
         "password_encryption": "scram-sha-256",
         "server_encoding": "UTF8",
+        "log_error_verbosity": "terse",
     }.items():
         assert await ask(addresses, f"show {setting}") == value
     client = redis.asyncio.Redis.from_url(addresses.redis_url, decode_responses=True)

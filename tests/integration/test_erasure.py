@@ -19,6 +19,7 @@ from erasure_vault import (
     STRANGER,
     Vault,
     asked,
+    attended,
     captioned,
     failed,
     heard,
@@ -65,7 +66,7 @@ async def vault(database: Database, dsn: str, tmp_path: Path) -> AsyncIterator[V
     await made.blobs.aclose()
 
 
-@pytest.mark.parametrize("state", [ingesting, captioned, heard, reported, failed])
+@pytest.mark.parametrize("state", [ingesting, captioned, attended, heard, reported, failed])
 async def test_nothing_is_left_in_whatever_state_it_was(
     vault: Vault, state: Callable[[Vault], Any]
 ) -> None:

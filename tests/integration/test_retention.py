@@ -22,6 +22,7 @@ from interview_agent.adapters.postgres import (
 from interview_agent.domain.errors import DatabaseError, LeaseLost, NotFound
 from interview_agent.domain.route import Stage
 from interview_agent.domain.transcript import DraftSegment
+from interview_agent.metrics import Metrics
 from interview_agent.pipeline.erasure import RetentionStage
 from interview_agent.ports.erasure import Cause, Content
 from interview_agent.ports.intake import NewMeeting
@@ -152,6 +153,27 @@ async def test_then_words_reports_and_names_go_and_nobody_looks_again(vault: Vau
     assert left[0]["text_deleted_at"] is not None
     assert said == 0
     assert await vault.work.claim(Stage.RETENTION, "test", 60.0) is None
+
+
+async def test_the_link_of_its_bot_and_the_names_that_the_bot_heard_go_with_the_words(
+    vault: Vault,
+) -> None:
+    async with vault.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO connector_sessions (meeting_id, provider, state, join_url, bot_name)"
+            " VALUES ('m1', 'sberjazz', 'ended', 'https://salutejazz.ru/abc', 'Anna')"
+        )
+        await connection.execute(
+            "INSERT INTO connector_tracks (meeting_id, participant_id, track, name)"
+            " VALUES ('m1', 'p1', 'p-1', 'Anna')"
+        )
+        await vault.age(DAYS_TEXT + 1)
+        await vault.look()
+        kept = await connection.fetchrow(
+            "SELECT s.join_url, s.bot_name, t.name FROM connector_sessions s"
+            " JOIN connector_tracks t USING (meeting_id)"
+        )
+    assert tuple(kept) == (None, None, None)
 
 
 async def test_files_that_are_gone_already_do_not_stop_it(vault: Vault) -> None:
@@ -296,9 +318,9 @@ async def test_the_reconciler_goes_on_making_retention_due_when_the_database_was
                 raise DatabaseError
             return await super().schedule_retention(days, limit)
 
-    wake = NotedWakeUps()
+    wake, metrics = NotedWakeUps(), Metrics("test")
     loop = asyncio.create_task(
-        schedule_retention(Away(vault.database), wake, days=DAYS_AUDIO, every_s=0.01)
+        schedule_retention(Away(vault.database), wake, metrics, days=DAYS_AUDIO, every_s=0.01)
     )
     async with asyncio.timeout(10):
         while not wake.hints:
@@ -306,5 +328,6 @@ async def test_the_reconciler_goes_on_making_retention_due_when_the_database_was
             await asyncio.sleep(0.01)
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
+    assert 'agent_swept_total{kind="retention_due"} 1' in metrics.render()
     await vault.look()
     assert vault.files() == []

@@ -10,6 +10,7 @@ import structlog
 
 from interview_agent import __version__
 from interview_agent.adapters.postgres import (
+    MeetingQuota,
     PostgresArchive,
     PostgresBacklog,
     PostgresDeletions,
@@ -18,6 +19,7 @@ from interview_agent.adapters.postgres import (
 )
 from interview_agent.compose.access import access_policy, open_authenticator
 from interview_agent.compose.admin import add_audit, admin_parts
+from interview_agent.compose.connector import connector_parts
 from interview_agent.domain.readiness import errors_in
 from interview_agent.domain.roles import serves_api
 from interview_agent.metrics import (
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
     from interview_agent.adapters.postgres import Database
     from interview_agent.adapters.valkey import ValkeyBroadcast
+    from interview_agent.compose.connector import Bots
     from interview_agent.compose.servers import Backends
     from interview_agent.runtime.service import Service
     from interview_agent.settings import Settings
@@ -78,7 +81,7 @@ def _live_ingest(service: Service, ingest: Ingest, database: Database) -> LiveIn
     settings, metrics = service.settings, service.metrics
     parts = LiveParts(
         accept=ingest.chunk,
-        sessions=PostgresLiveSessions(database),
+        sessions=PostgresLiveSessions(database, quota=MeetingQuota(settings.meetings_max_per_hour)),
         limits=LiveLimits(
             chunk_s=settings.live_chunk_ms / 1000,
             frame_max_bytes=settings.live_max_frame_bytes,
@@ -122,7 +125,9 @@ async def _serve_probes(service: Service, stack: AsyncExitStack) -> str:
     return await listen(app, stack, host=settings.api_host, port=settings.metrics_port)
 
 
-async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> None:
+async def add_web(
+    service: Service, parts: Backends, stack: AsyncExitStack, bots: Bots | None
+) -> None:
     """Serve what the roles of the process answer, until `stack` closes."""
     settings = service.settings
     if not serves_api(service.roles):
@@ -135,7 +140,7 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
     service.loops["backlog"] = backlog.run
     proxies = Proxies(settings.trusted_proxies)
     ingest = Ingest(
-        PostgresIntake(parts.database),
+        PostgresIntake(parts.database, quota=MeetingQuota(settings.meetings_max_per_hour)),
         archive,
         parts.blobs,
         parts.wake,
@@ -164,6 +169,7 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
                 settings.cors_allowed_origins, credentials=settings.cors_allow_credentials
             ),
             admin=admin_parts(service, parts, audit),
+            connector=None if bots is None else connector_parts(service, parts, bots, audit),
             limits=Limits(
                 chunk_max_bytes=settings.chunk_max_bytes,
                 recording_max_bytes=settings.recording_max_bytes,

@@ -203,6 +203,13 @@ class InvalidToken(Unauthorized):
         self.refusal = refusal
 
 
+class TokenUnchecked(InvalidToken):
+    """The token cannot be checked now: its key is not known, and the provider gives none."""
+
+    def __init__(self) -> None:
+        super().__init__("signing_keys_unavailable", "The token cannot be checked now.")
+
+
 class CredentialsAmbiguous(AgentError):
     """More than one credential was given."""
 
@@ -225,6 +232,14 @@ class RateLimited(AgentError):
     code = "rate_limited"
     fault = Fault.TRANSIENT
     refusal = "rate_limited"
+
+
+class MeetingQuotaReached(AgentError):
+    """As many meetings were opened in the last hour as may be; try again later."""
+
+    code = "meeting_quota"
+    fault = Fault.TRANSIENT
+    refusal = "meeting_quota"
 
 
 class BacklogFull(AgentError):

@@ -17,7 +17,8 @@ class Claim:
 
     `epoch` is the fencing number: a write under an older one is refused. `target` is how far the
     work was wanted when it was claimed. `attempts` counts this claim too. `track` is empty for the
-    stages of a whole meeting.
+    stages of a whole meeting. With `taken_over` the lease of an earlier worker had run out; with
+    `scheduled` the work waited for its time, so that nobody had to be woken for it.
     """
 
     stage: Stage
@@ -27,6 +28,8 @@ class Claim:
     target: int
     attempts: int
     trace_id: str | None
+    taken_over: bool = False
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class WorkStore(Protocol):
     async def close_quiet(self, quiet_s: float) -> int:
         """Close the meetings whose last chunk is older than `quiet_s`; return how many.
 
-        What an open live session holds stays open.
+        What an open live session or a wanted bot in its meeting holds stays open.
         """
         ...
 

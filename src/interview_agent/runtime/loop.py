@@ -17,6 +17,7 @@ from interview_agent.metrics import (
     LOOP_TICKED,
     QUEUE_TASKS,
     STAGE_LATENCY,
+    SWEPT,
     Metrics,
 )
 
@@ -80,6 +81,7 @@ class StageLoop:
         self._jitter = jitter
         self._times = times or LoopTimes()
         self._stopping = asyncio.Event()
+        self._unwoken = False
         self.ended = asyncio.Event()
         self._show_meters()
         self._tick()
@@ -137,19 +139,30 @@ class StageLoop:
             return None
         if claim is None:
             await self._idle()
+            return None
+        self._count_found(claim)
         return claim
 
+    def _count_found(self, claim: Claim) -> None:
+        """Count work that another worker, or a wake-up, should have brought here."""
+        if claim.taken_over:
+            self._metrics.count(SWEPT, kind="expired_lease")
+        elif self._unwoken and not claim.scheduled:
+            self._metrics.count(SWEPT, kind="lost_wake_up")
+        self._unwoken = False
+
     async def _idle(self) -> None:
-        waits = {
+        waits = (
             asyncio.ensure_future(self._wake.wait(self._stage, self._times.poll_s)),
             asyncio.ensure_future(self._stopping.wait()),
-        }
+        )
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for each in waits:
                 each.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            hinted, _ = await asyncio.gather(*waits, return_exceptions=True)
+        self._unwoken = hinted is False
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -10,6 +10,7 @@ import structlog
 
 from interview_agent.domain.errors import AgentError
 from interview_agent.domain.route import Stage
+from interview_agent.metrics import SWEPT, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -71,7 +72,12 @@ async def report_capacity(
 
 
 async def sweep_audit(
-    store: AuditStore, *, days: int, batch: int = 1_000, every_s: float = 3_600.0
+    store: AuditStore,
+    metrics: Metrics,
+    *,
+    days: int,
+    batch: int = 1_000,
+    every_s: float = 3_600.0,
 ) -> None:
     """Delete audit rows older than `days`, `batch` at once, for ever."""
     while True:
@@ -80,12 +86,18 @@ async def sweep_audit(
         except AgentError as error:
             log.warning("audit_sweep_failed", cause=str(error))
             deleted = 0
+        metrics.count(SWEPT, deleted, kind="audit_row")
         # Between batches too: others write to this table all the time.
         await asyncio.sleep(_BREATH_S if deleted == batch else every_s)
 
 
 async def schedule_retention(
-    deletions: Deletions, wake: WakeQueue, *, days: int, every_s: float = 60.0
+    deletions: Deletions,
+    wake: WakeQueue,
+    metrics: Metrics,
+    *,
+    days: int,
+    every_s: float = 60.0,
 ) -> None:
     """Make retention due for meetings older than `days` whose pipeline never came to it, for ever.
 
@@ -93,7 +105,8 @@ async def schedule_retention(
     """
     while True:
         try:
-            if await deletions.schedule_retention(days, RETENTION_AT_ONCE):
+            if due := await deletions.schedule_retention(days, RETENTION_AT_ONCE):
+                metrics.count(SWEPT, due, kind="retention_due")
                 wake.notify(Stage.RETENTION, "")
         except AgentError as error:
             log.warning("retention_not_scheduled", cause=str(error))
@@ -121,23 +134,26 @@ async def forget_deleted(
             log.warning("deleted_not_forgotten", cause=str(error))
 
 
-async def sweep_orphans(archive: Archive, blobs: BlobStore, *, every_s: float = 600.0) -> None:
+async def sweep_orphans(
+    archive: Archive, blobs: BlobStore, metrics: Metrics, *, every_s: float = 600.0
+) -> None:
     """Delete files that no chunk names and that are too old for an accept under way, for ever."""
     while True:
         try:
-            await _sweep_once(archive, blobs)
+            await _sweep_once(archive, blobs, metrics)
         except AgentError as error:
             log.warning("orphan_sweep_failed", cause=str(error))
         await asyncio.sleep(every_s)
 
 
-async def _sweep_once(archive: Archive, blobs: BlobStore) -> None:
+async def _sweep_once(archive: Archive, blobs: BlobStore, metrics: Metrics) -> None:
     batch: list[str] = []
 
     async def flush() -> None:
         orphans = await archive.unreferenced(batch)
         if orphans:
             count = await blobs.delete(orphans, older_than_s=ORPHAN_AGE_S)
+            metrics.count(SWEPT, count, kind="orphan_file")
             log.info("orphans_deleted", count=count)
         batch.clear()
 

@@ -27,6 +27,7 @@ from interview_agent.web.parts import BUDGET, GATE, PARTS, PROBES, ProbeParts, W
 from interview_agent.web.rates import Rates
 from interview_agent.web.route import Route, register, register_open
 from interview_agent.web.routes_admin import ADMIN_ROUTES
+from interview_agent.web.routes_connector import CONNECTOR_ROUTES
 from interview_agent.web.routes_erasure import ERASURE_ROUTES
 from interview_agent.web.routes_events import EVENT_ROUTES
 from interview_agent.web.routes_meetings import MEETING_ROUTES
@@ -40,6 +41,7 @@ API_ROUTES: tuple[Route, ...] = (
     *EVENT_ROUTES,
     *ERASURE_ROUTES,
     *ADMIN_ROUTES,
+    *CONNECTOR_ROUTES,
 )
 """Every route that needs an identity."""
 

@@ -76,6 +76,14 @@ async def test_ipv4_is_forced_on_this_client_alone(forced: bool, family: int) ->
         await calls.aclose()
 
 
+async def test_no_proxy_or_password_is_taken_from_the_environment() -> None:
+    calls = GatewayCalls(GatewayAddress("http://gateway.example"))
+    try:
+        assert not calls._session.trust_env
+    finally:
+        await calls.aclose()
+
+
 async def test_the_mock_speaks_by_name() -> None:
     paths = {"SBERJAZZ_MOCK_AUDIO_PATHS": f"Анна={SPEECH}, {SPEECH}"}
     async with AsyncExitStack() as stack:

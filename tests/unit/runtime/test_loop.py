@@ -113,6 +113,7 @@ class WakeTwin:
 
     hints: list[tuple[Stage, str]] = field(default_factory=list)
     buried: list[tuple[str, str]] = field(default_factory=list)
+    waits: int = 0
 
     def notify(self, stage: Stage, meeting_id: str, track: str = "") -> None:
         assert isinstance(track, str)
@@ -122,9 +123,11 @@ class WakeTwin:
         assert (stage, track) == (Stage.STT, "main")
         self.buried.append((meeting_id, reason))
 
-    async def wait(self, stage: Stage, timeout_s: float) -> None:
+    async def wait(self, stage: Stage, timeout_s: float) -> bool:
         assert stage is Stage.STT
         await asyncio.sleep(timeout_s)
+        self.waits += 1
+        return False
 
 
 Act = Callable[[Claim, Callable[[], None]], Awaitable[Outcome]]
@@ -215,6 +218,31 @@ async def test_work_is_done_once_recorded_and_passed_on() -> None:
     assert bench.wake.hints == [(Stage.ENHANCER, "m0")]
     assert bench.handler.runs == {"m0": 1}
     assert 'result="success"' in bench.counted("agent_queue_tasks_total")
+
+
+@pytest.mark.parametrize(
+    ("facts", "counted"),
+    [
+        ({}, "lost_wake_up"),
+        ({"scheduled": True}, None),
+        ({"taken_over": True, "scheduled": True}, "expired_lease"),
+    ],
+)
+async def test_work_that_no_wake_up_brought_is_counted_unless_it_waited_for_its_time(
+    facts: dict[str, bool], counted: str | None
+) -> None:
+    bench = Bench(succeed)
+    (piece,) = bench.work.pieces.values()
+    piece.claim = replace(piece.claim, **facts)
+    piece.due = False
+
+    def done_after_a_while() -> bool:
+        piece.due = piece.due or bench.wake.waits > 1
+        return bool(bench.work.named("complete"))
+
+    await bench.run_until(done_after_a_while)
+    expected = f'agent_swept_total{{kind="{counted}"}} 1' if counted else ""
+    assert bench.counted("agent_swept_total") == expected
 
 
 async def test_a_transient_fault_is_tried_again_with_a_growing_pause_and_then_given_up() -> None:

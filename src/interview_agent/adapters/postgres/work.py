@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 # Materialised, because a subquery joined in may be run once for each row and take several.
 _CLAIM = """
 WITH next AS MATERIALIZED (
-    SELECT meeting_id, track FROM stage_work
+    SELECT meeting_id, track, lease_until IS NOT NULL AS taken_over,
+        due_at > updated_at AS scheduled
+    FROM stage_work
     WHERE stage = $1 AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
     ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 )
@@ -30,7 +32,8 @@ UPDATE stage_work AS work SET
     updated_at = now()
 FROM next
 WHERE work.meeting_id = next.meeting_id AND work.stage = $1 AND work.track = next.track
-RETURNING work.meeting_id, work.track, work.epoch, work.wanted, work.attempts, work.trace_id
+RETURNING work.meeting_id, work.track, work.epoch, work.wanted, work.attempts, work.trace_id,
+    next.taken_over, next.scheduled
 """
 
 _GIVEN_UP_BY_REASON = f"""
@@ -94,6 +97,8 @@ class PostgresWorkStore:
             target=row["wanted"],
             attempts=row["attempts"],
             trace_id=row["trace_id"],
+            taken_over=row["taken_over"],
+            scheduled=row["scheduled"],
         )
 
     async def renew(self, claim: Claim, lease_s: float) -> None:
@@ -165,6 +170,9 @@ class PostgresWorkStore:
                 " < now() - make_interval(secs => $1)"
                 " AND NOT EXISTS (SELECT FROM live_sessions s"
                 " WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now())"
+                " AND NOT EXISTS (SELECT FROM connector_sessions s"
+                " WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now()"
+                " AND s.wanted)"
                 " ORDER BY meeting_id LIMIT 100 FOR UPDATE SKIP LOCKED",
                 quiet_s,
             )
