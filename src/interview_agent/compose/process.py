@@ -22,6 +22,7 @@ from interview_agent.compose.front import add_web
 from interview_agent.compose.readiness import add_checks, judge_settings, judge_start
 from interview_agent.compose.servers import connect, find_addresses, open_backends
 from interview_agent.compose.stages import add_stages
+from interview_agent.compose.tracing import open_spans
 from interview_agent.domain.errors import StartupError
 from interview_agent.domain.roles import Role, stages_of, sweeps
 from interview_agent.metrics import BUILD, SWEPT, SWEPT_KINDS, Metrics
@@ -53,6 +54,7 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
     service.metrics.set(BUILD, 1, version=__version__)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
+        service.spans = open_spans(settings, stack)
         parts = await open_backends(service, stages, stack)
         bots = open_bots(service, parts, stack)
         await add_stages(service, stages, parts, stack, bots)
