@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live-demo run test chaos chaos-live storage-smoke lint bench-stt bench-live docs lock clean
+.PHONY: help setup demo live-demo connector-demo connector-real-smoke run test chaos chaos-live storage-smoke lint bench-stt bench-live docs lock clean
 
 help: ## Print the verbs.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Make .venv from requirements.lock; done in no time when nothing changed.
 	@scripts/setup.sh
@@ -12,6 +12,12 @@ demo: setup ## Send the sample interview through the whole service and print wha
 
 live-demo: setup ## Let two speakers talk at once and show their captions live.
 	@.venv/bin/python scripts/live_demo.py
+
+connector-demo: setup ## Send a bot into a meeting of a fake gateway: captions, then a report.
+	@.venv/bin/python scripts/connector_demo.py
+
+connector-real-smoke: setup ## Join one real meeting through your gateway and judge that; see docs/connectors.
+	@.venv/bin/python scripts/connector_real_smoke.py
 
 run: setup ## Keep the service up on 127.0.0.1:8010, with everything it needs.
 	@.venv/bin/python -m interview_agent

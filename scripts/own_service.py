@@ -81,15 +81,15 @@ def own_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def service(folder: Path, key: str) -> Iterator[str]:
-    """Run every role until the block ends, and return the address."""
+def service(folder: Path, key: str, **more: str) -> Iterator[str]:
+    """Run every role until the block ends, and return the address; `more` are other settings."""
     settings = {field.upper() for field in Settings.model_fields}
     environment = {
         name: value
         for name, value in os.environ.items()
         if name.removesuffix("_FILE") not in settings
     }
-    environment |= {"DATA_DIR": str(folder / "data"), "API_PORT": "0", "API_KEYS": key}
+    environment |= {"DATA_DIR": str(folder / "data"), "API_PORT": "0", "API_KEYS": key} | more
     with (folder / "service.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "interview_agent", "--role=all"],

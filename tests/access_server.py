@@ -47,12 +47,13 @@ from socket_client import Dialler
 from socket_server import NoWakeUps
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from aiohttp import web
 
     from interview_agent.domain.meeting import Consent
+    from interview_agent.web.parts import ConnectorParts
 
 RULES = ScopeRules(
     admin_read=("admin.read", "admin"),
@@ -178,8 +179,9 @@ async def access_server(
     origins: Origins | None = None,
     backlog_max_chunks: int = 1000,
     max_connections: int = 1000,
+    connector: Callable[[Database, NotedAudit], ConnectorParts] | None = None,
 ) -> AsyncIterator[AccessServer]:
-    """Serve the API for whoever `authenticator` knows."""
+    """Serve the API for whoever `authenticator` knows, without a connector unless one is made."""
     blobs = LocalFsBlobStore(folder)
     await blobs.prepare()
     archive, audit = PostgresArchive(database), NotedAudit()
@@ -203,6 +205,7 @@ async def access_server(
             authenticator=authenticator,
             audit=audit,
             admin=admin_parts(database, blobs, audit),
+            connector=connector(database, audit) if connector else None,
             probes=ProbeParts(Metrics("api"), Readying(), guard_metrics=guard_metrics),
             policy=policy or Policy(RULES),
             rates=rates,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,11 @@ class Hints:
     def bury(self, stage: Stage, meeting_id: str, track: str, reason: str) -> None:
         """Forget it."""
 
-    async def wait(self, stage: Stage, timeout_s: float) -> None:
-        """Return at once."""
+    async def wait(self, stage: Stage, timeout_s: float) -> bool:
+        """Hear nothing."""
+        assert stage
+        await asyncio.sleep(timeout_s)
+        return False
 
     async def count_hints(self, stage: Stage) -> int:
         """Count what was told."""
@@ -64,7 +68,9 @@ def audit_trail(store: AuditStore) -> AuditTrail:
     def lose() -> None:
         raise AssertionError
 
-    return AuditTrail(store, clock=lambda: datetime.now(UTC), on_row_lost=lose)
+    return AuditTrail(
+        store, clock=lambda: datetime.now(UTC), on_row_lost=lose, on_failure=lambda: None
+    )
 
 
 def admin_parts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from audit_twin import NotedAudit
@@ -28,8 +29,11 @@ class Deaf:
         assert meeting_id
         return 0
 
-    async def wait(self, stage: object, timeout_s: float) -> None:
-        """Return at once."""
+    async def wait(self, stage: object, timeout_s: float) -> bool:
+        """Hear nothing."""
+        assert stage
+        await asyncio.sleep(timeout_s)
+        return False
 
 
 def erasure_by(

@@ -61,12 +61,14 @@ class Vault:
         self.audit = NotedAudit()
         self.requests = erasure_by(self.deletions, audit=self.audit)
 
-    def stage(self, records: Any = None, blobs: Any = None, wake: Any = None) -> ErasureStage:
+    def stage(
+        self, records: Any = None, blobs: Any = None, wake: Any = None, **options: Any
+    ) -> ErasureStage:
         return ErasureStage(
             records or PostgresErasureRecords(self.database),
             blobs or self.blobs,
             wake or Deaf(),
-            settle_s=0.0,
+            **{"settle_s": 0.0, **options},
         )
 
     async def fill(self) -> None:
@@ -173,6 +175,27 @@ async def captioned(vault: Vault) -> None:
     opened = await records.open(claim)
     said = progress(SECRET).segments
     await records.commit(claim, opened.growing, LiveCommit(said, True, {"said": SECRET}, 1.0))
+
+
+async def attended(vault: Vault) -> None:
+    """A bot is in the meeting, and its sound has a track."""
+    async with vault.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO connector_sessions (meeting_id, provider, state, wanted, epoch, join_url,"
+            " bot_name, cursor) VALUES ('m1', 'sberjazz', 'active', true, 1, $1, $1, 'c1')",
+            SECRET,
+        )
+    await named(vault)
+
+
+async def named(vault: Vault) -> None:
+    """A participant whom a bot hears is known by name."""
+    async with vault.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO connector_tracks (meeting_id, participant_id, track, name, epoch,"
+            " base_seq) VALUES ('m1', 'p1', 'p-1', $1, 1, 0)",
+            SECRET,
+        )
 
 
 async def heard(vault: Vault) -> None:

@@ -16,7 +16,7 @@ from admin_stand_ins import admin_parts_without_database
 from audit_twin import NotedAudit
 from erasure_stand import erasure_by
 from interview_agent.adapters.local_fs import MARKER, LocalFsBlobStore
-from interview_agent.domain.errors import DatabaseError
+from interview_agent.domain.errors import DatabaseError, QueueError
 from interview_agent.metrics import Metrics
 from interview_agent.pipeline.feed import Feed
 from interview_agent.pipeline.ingest import Ingest
@@ -98,8 +98,9 @@ class Doors:
     def bury(self, stage: object, meeting_id: str, track: str, reason: str) -> None:
         """Forget it."""
 
-    async def wait(self, stage: object, timeout_s: float) -> None:
-        """Return at once."""
+    async def wait(self, stage: object, timeout_s: float) -> bool:
+        """Fail."""
+        raise QueueError(details={"stage": stage, "timeout_s": timeout_s})
 
 
 class Absent:

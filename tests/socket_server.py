@@ -55,10 +55,11 @@ class NoWakeUps:
     def bury(self, stage: object, meeting_id: str, track: str, reason: str) -> None:
         """Forget it."""
 
-    async def wait(self, stage: object, timeout_s: float) -> None:
+    async def wait(self, stage: object, timeout_s: float) -> bool:
         """Wait in vain."""
         assert stage
         await asyncio.sleep(timeout_s)
+        return False
 
 
 class Gate:

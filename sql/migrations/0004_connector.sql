@@ -8,6 +8,7 @@ CREATE TABLE connector_sessions (
     last_error    text,
     wanted        boolean NOT NULL DEFAULT false,
     epoch         bigint NOT NULL DEFAULT 0,
+    unanswered    boolean NOT NULL DEFAULT false,
     attempts      integer NOT NULL DEFAULT 0,
     join_url      text,
     bot_name      text,
@@ -31,6 +32,7 @@ CREATE TABLE connector_sessions (
 );
 COMMENT ON TABLE connector_sessions IS 'Meetings that a bot is, or was, asked to be in.';
 COMMENT ON COLUMN connector_sessions.epoch IS 'Counts the bots that we asked for.';
+COMMENT ON COLUMN connector_sessions.unanswered IS 'Nobody knows what came of the order of this epoch.';
 COMMENT ON COLUMN connector_sessions.open_until IS 'Holds the meeting open until then.';
 COMMENT ON COLUMN connector_sessions.op_fence IS 'Raised by whoever takes the lock of operations.';
 COMMENT ON COLUMN connector_sessions.cursor IS 'Up to here the sound was taken over.';
@@ -42,13 +44,18 @@ CREATE TABLE connector_tracks (
     participant_id text NOT NULL,
     track          text NOT NULL,
     name           text,
-    epoch          bigint NOT NULL,
-    base_seq       integer NOT NULL,
+    join_epoch     bigint NOT NULL DEFAULT -1,
+    epoch          bigint NOT NULL DEFAULT -1,
+    base_seq       bigint NOT NULL DEFAULT 0,
+    floor_seq      bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (meeting_id, participant_id),
     UNIQUE (meeting_id, track)
 );
 COMMENT ON TABLE connector_tracks IS 'The track of each participant; empty id: of the whole room.';
+COMMENT ON COLUMN connector_tracks.join_epoch IS 'Epoch of the session that the newest numbers are of; -1: no sound came yet.';
+COMMENT ON COLUMN connector_tracks.epoch IS 'By the count of the gateway, which may not count.';
 COMMENT ON COLUMN connector_tracks.base_seq IS 'Added to the numbers that the gateway gives in this epoch.';
+COMMENT ON COLUMN connector_tracks.floor_seq IS 'Numbers below are of older epochs.';
 
 CREATE TABLE connector_breakers (
     gateway              text PRIMARY KEY,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from aioprometheus.collectors import Counter, Gauge, Histogram, Registry
 from aioprometheus.formats import text
+from aioprometheus.histogram import Histogram as Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,6 +68,11 @@ QUEUE_DEPTH = _gauge(
 )
 QUEUE_PENDING = _gauge("agent_queue_pending", ("queue", "group"), "Work of a stage that runs.")
 DLQ_DEPTH = _gauge("agent_dlq_depth", ("queue",), "Work of a stage that was given up on.")
+DLQ_REASONS = _gauge(
+    "agent_dlq_reasons",
+    ("queue", "reason"),
+    "Work of a stage that was given up on, by the code of its last error.",
+)
 OLDEST_WORK = _gauge(
     "agent_oldest_undone_work_seconds", ("queue",), "Age of the oldest work that is due, s."
 )
@@ -147,13 +153,127 @@ FEED_PARTIALS_DROPPED = _counter(
     "agent_feed_partials_dropped_total", (), "Partials that were overtaken before they were told."
 )
 LEASES_LOST = _counter(
-    "agent_leases_lost_total", ("stage",), "Pieces of work whose result was fenced off."
+    "agent_leases_lost_total",
+    ("stage",),
+    "Pieces of work that were lost while they ran: overtaken, deleted, or without progress.",
 )
-AUDIO_HEARD = _counter("agent_audio_heard_seconds_total", (), "Audio transcribed, s.")
-LOOP_LAG = _gauge("agent_event_loop_lag_seconds", (), "Last measured delay of the event loop, s.")
+FENCED_COMMITS = _counter(
+    "agent_fenced_commits_total",
+    ("stage",),
+    "Of the lost pieces of work, those of which a result was refused at its commit.",
+)
+AUDIO_HEARD = _counter("agent_audio_heard_seconds_total", (), "Audio of recordings transcribed, s.")
+SPEECH_BUSY = _counter(
+    "agent_speech_thread_seconds_total",
+    ("kind",),
+    "Time that the recogniser's threads worked, s: live or recording. For recordings, divided by"
+    " the audio transcribed, it is the real-time factor.",
+)
+MODEL_OK = _gauge(
+    "agent_speech_model_ok",
+    (),
+    "1 while the files of the speech model are those that the next start needs, or none is needed.",
+)
+MODEL_LOAD = _gauge(
+    "agent_speech_model_load_seconds", (), "Time that loading the speech model took, s."
+)
+LOOP_LAG = _gauge(
+    "agent_event_loop_lag_seconds", (), "Longest delay of the event loop in the last 15 s, s."
+)
+LOOP_TICKED = _gauge(
+    "agent_loop_ticked_timestamp_seconds",
+    ("loop",),
+    "When a loop of this process last turned, s since 1970: each stage, and that of the gauges.",
+)
+RECONCILE_RUNS = _counter(
+    "agent_sberjazz_reconcile_runs_total",
+    ("source", "result"),
+    "Runs of the connector's reconciliation, by who asked (job, admin) and result (ok, failed).",
+)
+RECONCILE_LAST_STALE = _gauge(
+    "agent_sberjazz_reconcile_last_stale",
+    (),
+    "Wanted sessions that the last run of the loop was in doubt about.",
+)
+RECONCILE_LAST_FAILED = _gauge(
+    "agent_sberjazz_reconcile_last_failed",
+    (),
+    "Sessions that the last run of the loop could not set right.",
+)
+RECONCILE_LAST_RECONNECTED = _gauge(
+    "agent_sberjazz_reconcile_last_reconnected",
+    (),
+    "Bots that the last run of the loop sent again.",
+)
+SWEPT_KINDS = (
+    "orphan_file",
+    "audit_row",
+    "retention_due",
+    "expired_lease",
+    "lost_wake_up",
+    "connector_session",
+)
+SWEPT = _counter(
+    "agent_swept_total",
+    ("kind",),
+    f"What would have been left lying and was seen to, by kind: {', '.join(SWEPT_KINDS)}.",
+)
+LIVE_PULL_RUNS = _counter(
+    "agent_sberjazz_live_pull_runs_total",
+    ("source", "result"),
+    "Pulls of the sound of one session, by who asked (job, admin) and result (ok, failed).",
+)
+LIVE_PULL_LAST_SCANNED = _gauge(
+    "agent_sberjazz_live_pull_last_scanned", (), "Sessions that this process follows."
+)
+LIVE_PULL_LAST_CONNECTED = _gauge(
+    "agent_sberjazz_live_pull_last_connected", (), "Those of them whose bot is in the room."
+)
+LIVE_PULL_LAST_PULLED = _gauge(
+    "agent_sberjazz_live_pull_last_pulled", (), "Those of them whose last pull succeeded."
+)
+LIVE_PULL_LAST_INGESTED = _gauge(
+    "agent_sberjazz_live_pull_last_ingested", (), "New chunks of the last pull of each session."
+)
+LIVE_PULL_LAST_FAILED = _gauge(
+    "agent_sberjazz_live_pull_last_failed", (), "Sessions whose last pull failed."
+)
+LIVE_PULL_LAST_INVALID = _gauge(
+    "agent_sberjazz_live_pull_last_invalid_chunks",
+    (),
+    "Chunks of the last pull of each session that were none, or had no place.",
+)
+LIVE_PULL_DELAY = _histogram(
+    "agent_sberjazz_live_pull_delay_ms",
+    ("service",),
+    "Time from the capture of a sound, by the clock of the gateway, to its acceptance, ms.",
+)
+CONNECTOR_SESSIONS = _gauge(
+    "agent_sberjazz_sessions_total",
+    ("state",),
+    "Sessions of the connector: connected, or disconnected.",
+)
+CONNECTOR_HEALTH = _gauge(
+    "agent_sberjazz_connector_health", (), "1 when the gateway said last that it works."
+)
+BREAKER_OPEN = _gauge(
+    "agent_sberjazz_circuit_breaker_open",
+    (),
+    "1 while the gateway is left in peace; 0 too while a probe decides.",
+)
+BREAKER_RESETS = _counter(
+    "agent_sberjazz_circuit_breaker_resets_total",
+    ("source", "reason"),
+    "Times that the breaker was closed: by an admin (manual_reset), or by itself"
+    " (auto, health_recovered).",
+)
 LOOP_RESTARTS = _counter("agent_loop_restarts_total", ("loop",), "Restarts of a supervised loop.")
 EMBEDDED_EXITS = _counter(
     "agent_embedded_exits_total", ("child",), "Unexpected ends of an embedded server."
+)
+EMBEDDED_UP = _gauge("agent_embedded_up", ("child",), "1 while an embedded server runs.")
+AUDIT_FAILURES = _counter(
+    "agent_audit_write_failures_total", (), "Times that audit rows could not be written; they wait."
 )
 AUDIT_ROWS_LOST = _counter(
     "agent_audit_rows_lost_total",
@@ -170,6 +290,7 @@ METERS: tuple[Meter, ...] = (
     QUEUE_DEPTH,
     QUEUE_PENDING,
     DLQ_DEPTH,
+    DLQ_REASONS,
     OLDEST_WORK,
     OLDEST_DELETION,
     COLLECTION_ERRORS,
@@ -194,10 +315,34 @@ METERS: tuple[Meter, ...] = (
     FEED_ITEMS,
     FEED_PARTIALS_DROPPED,
     LEASES_LOST,
+    RECONCILE_RUNS,
+    RECONCILE_LAST_STALE,
+    RECONCILE_LAST_FAILED,
+    RECONCILE_LAST_RECONNECTED,
+    SWEPT,
+    LIVE_PULL_RUNS,
+    LIVE_PULL_LAST_SCANNED,
+    LIVE_PULL_LAST_CONNECTED,
+    LIVE_PULL_LAST_PULLED,
+    LIVE_PULL_LAST_INGESTED,
+    LIVE_PULL_LAST_FAILED,
+    LIVE_PULL_LAST_INVALID,
+    LIVE_PULL_DELAY,
+    CONNECTOR_SESSIONS,
+    CONNECTOR_HEALTH,
+    BREAKER_OPEN,
+    BREAKER_RESETS,
+    FENCED_COMMITS,
     AUDIO_HEARD,
+    SPEECH_BUSY,
+    MODEL_OK,
+    MODEL_LOAD,
     LOOP_LAG,
+    LOOP_TICKED,
     LOOP_RESTARTS,
     EMBEDDED_EXITS,
+    EMBEDDED_UP,
+    AUDIT_FAILURES,
     AUDIT_ROWS_LOST,
     BUILD,
 )
@@ -268,10 +413,18 @@ class Metrics:
         """Set a gauge."""
         self._here(meter, labels, value)
 
-    def start_at_zero(self, meter: Meter, label_sets: Iterable[dict[str, str]]) -> None:
-        """Give a counter its label sets before the first event, so that rates see it begin."""
+    def start_at_zero(self, meter: Meter, label_sets: Iterable[dict[str, str]] = ({},)) -> None:
+        """Show a counter or histogram before its first event, so that rates see it begin.
+
+        Call it on the thread that made the object; what was counted already stays.
+        """
+        collector = self._collectors[meter.name]
         for labels in label_sets:
-            self._here(meter, labels, 0)
+            checked = self._labels(meter, labels)
+            if checked in (known for known, _ in collector.get_all()):
+                continue
+            begins = Tally(*LATENCY_BUCKETS_MS) if isinstance(collector, Histogram) else 0
+            collector.set_value(checked, begins)
 
     def render(self) -> str:
         """Return the exposition text of everything recorded so far."""

@@ -65,7 +65,7 @@ async def test_a_safe_production_starts_and_says_what_is_worth_a_look(agents: Ag
         await agent.start()
         assert await agent.get("/ready") == {"ready": True, "issues": []}
         (event,) = events(agent, "startup_readiness_ok")
-        assert event["warnings"] == ["stt_mock_in_prod"]
+        assert event["warnings"] == ["stt_mock_in_prod", "mock_connector_in_prod"]
         assert await agent.stop() == 0
 
 

@@ -55,7 +55,13 @@ class Bench:
     def __init__(self, store: AuditStore) -> None:
         self.store = store
         self.now = datetime.now(UTC)
-        self.log = AuditTrail(store, clock=lambda: self.now, on_row_lost=self._lose, limits=LIMITS)
+        self.log = AuditTrail(
+            store,
+            clock=lambda: self.now,
+            on_row_lost=self._lose,
+            on_failure=lambda: None,
+            limits=LIMITS,
+        )
         self.lost = 0
 
     def _lose(self) -> None:
@@ -197,7 +203,9 @@ async def test_accepted_audio_is_one_row_for_subject_meeting_and_hour(bench: Ben
 
 
 async def test_two_processes_share_a_folded_row(bench: Bench) -> None:
-    other = AuditTrail(bench.store, clock=lambda: bench.now, on_row_lost=lambda: None)
+    other = AuditTrail(
+        bench.store, clock=lambda: bench.now, on_row_lost=lambda: None, on_failure=lambda: None
+    )
     bench.log.tally(ALLOWED)
     other.tally(ALLOWED)
     await other.flush()

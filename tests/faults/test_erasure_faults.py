@@ -65,6 +65,22 @@ async def delete(agent: Agent, meeting_id: str) -> None:
     assert (await agent.call("GET", f"/v1/meetings/{meeting_id}"))[0] == 404
 
 
+async def attend(connection: asyncpg.Connection, meeting_id: str) -> None:
+    """Let a bot be in the meeting."""
+    await connection.execute(
+        "INSERT INTO connector_sessions (meeting_id, provider, state, wanted, epoch, join_url)"
+        " VALUES ($1, 'sberjazz_mock', 'active', true, 1, $2)",
+        meeting_id,
+        SENTENCE,
+    )
+    await connection.execute(
+        "INSERT INTO connector_tracks (meeting_id, participant_id, track, name, epoch, base_seq)"
+        " VALUES ($1, 'p', 'p-1', $2, 1, 0)",
+        meeting_id,
+        SENTENCE,
+    )
+
+
 async def until_finished(agent: Agent, meeting_id: str) -> None:
     """Wait until the service says that nothing is left."""
     async with asyncio.timeout(60):
@@ -105,9 +121,17 @@ async def test_a_worker_killed_at_each_step_leaves_nothing_undone(agents: Agents
     await fill(api, "m", CHUNKS)
     await report(api, "m")
     await worker.stop()
-    await delete(api, "m")
     connection = await asyncpg.connect(dsn)
-    for table in ("deleted_chunks", "segments", "tracks", "deletions"):
+    await attend(connection, "m")
+    await delete(api, "m")
+    for table in (
+        "connector_sessions",
+        "deleted_chunks",
+        "segments",
+        "connector_tracks",
+        "tracks",
+        "deletions",
+    ):
         starting = asyncio.create_task(worker.start())
         async with blocked(dsn, table):
             await worker.kill()
@@ -121,10 +145,12 @@ async def test_a_worker_killed_at_each_step_leaves_nothing_undone(agents: Agents
     proof = await connection.fetchrow(
         "SELECT (counts ->> 'chunks')::int, (counts ->> 'files')::int,"
         " (counts ->> 'bytes')::int, (counts ->> 'segments')::int,"
+        " (counts ->> 'connector_tracks')::int, (counts ->> 'connector_sessions')::int,"
+        " (counts ->> 'bots_not_called_back')::int,"
         " (SELECT count(*) FROM deleted_chunks) FROM deletions"
     )
     await connection.close()
-    assert tuple(proof) == (CHUNKS, CHUNKS, CHUNKS * len(SOUND), CHUNKS, CHUNKS)
+    assert tuple(proof) == (CHUNKS, CHUNKS, CHUNKS * len(SOUND), CHUNKS, 1, 1, 0, CHUNKS)
 
 
 async def test_nothing_is_found_anywhere_while_somebody_goes_on_sending(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from access_server import KEYS, TOKENS, AccessServer, Tokens, access_server, bearer, chunk, key
+from connector_stand import connector_parts
+from gateway_twin import GatewayTwin
 from interview_agent.web.access import AccessRule, access_rules
 from interview_agent.web.auth import Authenticator, OpenDoor
 from interview_agent.web.live.protocol import KINDS
@@ -164,7 +166,11 @@ async def test_everybody_gets_what_the_matrix_says_and_each_refusal_leaves_one_e
     mode = MODES[name]
     wrong: dict[tuple[str, str, str], object] = {}
     async with access_server(
-        database, tmp_path, mode.authenticator, guard_metrics=mode.guard_metrics
+        database,
+        tmp_path,
+        mode.authenticator,
+        guard_metrics=mode.guard_metrics,
+        connector=lambda pool, audit: connector_parts(pool, GatewayTwin(), audit, needs_link=False),
     ) as server:
         for principal in PRINCIPALS:
             owner = mode.owner_for(principal)

@@ -32,6 +32,8 @@ async def test_failed_work_and_failed_chunks_are_listed_newest_first(room: Room)
     assert failed.reason == "stt_provider_error: x"
     assert failed.failed_at < work.failed_at
     assert (await room.depth(Stage.STT), await room.depth(Stage.ENHANCER)) == (1, 1)
+    reasons = {each.stage: each.reasons for each in await room.work.depths() if each.failed}
+    assert reasons == {Stage.STT: {"stt_provider_error": 1}, Stage.ENHANCER: {"internal": 1}}
 
 
 async def test_pages_hold_each_item_once_even_where_all_failed_at_once(room: Room) -> None:

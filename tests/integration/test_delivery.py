@@ -115,10 +115,11 @@ class NoWakes:
     def bury(self, stage: Stage, meeting_id: str, track: str, reason: str) -> None:
         """Forget it."""
 
-    async def wait(self, stage: Stage, timeout_s: float) -> None:
+    async def wait(self, stage: Stage, timeout_s: float) -> bool:
         """Return after the time."""
         assert stage is Stage.DELIVERY
         await asyncio.sleep(timeout_s)
+        return False
 
 
 class Office:

@@ -18,6 +18,7 @@ from erasure_vault import (
     STRANGER,
     Vault,
     asked,
+    attended,
     captioned,
     failed,
     heard,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from interview_agent.adapters.local_fs import LocalFsBlobStore
 
 
-@pytest.mark.parametrize("state", [ingesting, captioned, heard, reported, failed])
+@pytest.mark.parametrize("state", [ingesting, captioned, attended, heard, reported, failed])
 async def test_nothing_is_left_in_whatever_state_it_was(
     vault: Vault, state: Callable[[Vault], Any]
 ) -> None:

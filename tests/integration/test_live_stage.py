@@ -189,6 +189,26 @@ async def test_a_hole_that_stays_is_passed_over_when_the_meeting_ends(bench: Liv
     assert len(await stood_live(bench)) >= len(TEXT) - 3
 
 
+async def test_a_hole_that_a_gateway_leaves_is_passed_over_after_some_seconds(
+    bench: LiveBench,
+) -> None:
+    bench.twin.strict = False
+    await bench.worker()
+    await bench.send(0, 11)
+    await bench.execute(
+        "INSERT INTO connector_sessions (meeting_id, provider) VALUES ('m1', 'sberjazz')"
+    )
+    await bench.execute(
+        "INSERT INTO connector_tracks (meeting_id, participant_id, track) VALUES ('m1', '', 'main')"
+    )
+    await bench.send(13, bench.last_seq)
+    before = await bench.words()
+    await bench.execute("UPDATE chunks SET accepted_at = accepted_at - interval '6 seconds'")
+    await bench.until_words(len(TEXT) - 3)
+    assert len(before) < len(TEXT) - 3
+    assert not (await bench.archive.meeting("m1")).meeting.closed
+
+
 async def test_an_idle_track_is_let_go_and_taken_again(bench: LiveBench) -> None:
     worker = await bench.worker()
     await bench.send(0, 30)

@@ -13,6 +13,7 @@ import pytest_asyncio
 from interview_agent.adapters.local_fs import TEMPORARY_PREFIX, LocalFsBlobStore
 from interview_agent.adapters.postgres import Database, PostgresArchive, PostgresIntake
 from interview_agent.domain.errors import DatabaseError
+from interview_agent.metrics import Metrics
 from interview_agent.runtime.upkeep import ORPHAN_AGE_S, sweep_orphans
 from work_bench import chunk
 
@@ -45,9 +46,10 @@ def make_old(path: Path, age_s: float = OLD_S) -> None:
 
 async def sweep_until(
     archive: PostgresArchive, blobs: LocalFsBlobStore, condition: Callable[[], bool]
-) -> None:
-    """Sweep again and again until the condition holds."""
-    task = asyncio.create_task(sweep_orphans(archive, blobs, every_s=0.02))
+) -> Metrics:
+    """Sweep again and again until the condition holds; return what was counted."""
+    metrics = Metrics("test")
+    task = asyncio.create_task(sweep_orphans(archive, blobs, metrics, every_s=0.02))
     try:
         async with asyncio.timeout(10):
             while not condition():
@@ -57,6 +59,7 @@ async def sweep_until(
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+    return metrics
 
 
 async def test_an_old_file_without_a_chunk_goes_and_all_others_stay(
@@ -72,9 +75,10 @@ async def test_an_old_file_without_a_chunk_goes_and_all_others_stay(
     orphan = folder / "meetings/m1/main/orphan.bin"
     for path in (orphan, temporary, folder / named.blob_key):
         make_old(path)
-    await sweep_until(
+    metrics = await sweep_until(
         PostgresArchive(database), blobs, lambda: not orphan.exists() and not temporary.exists()
     )
+    assert 'agent_swept_total{kind="orphan_file"} 2' in metrics.render()
     assert (folder / named.blob_key).read_bytes() == b"audio"
     assert (folder / "meetings/m1/main/under-way.bin").exists()
 

@@ -22,6 +22,7 @@ from interview_agent.adapters.postgres import (
 from interview_agent.domain.errors import DatabaseError, LeaseLost, NotFound
 from interview_agent.domain.route import Stage
 from interview_agent.domain.transcript import DraftSegment
+from interview_agent.metrics import Metrics
 from interview_agent.pipeline.erasure import RetentionStage
 from interview_agent.ports.erasure import Cause, Content
 from interview_agent.ports.intake import NewMeeting
@@ -296,9 +297,9 @@ async def test_the_reconciler_goes_on_making_retention_due_when_the_database_was
                 raise DatabaseError
             return await super().schedule_retention(days, limit)
 
-    wake = NotedWakeUps()
+    wake, metrics = NotedWakeUps(), Metrics("test")
     loop = asyncio.create_task(
-        schedule_retention(Away(vault.database), wake, days=DAYS_AUDIO, every_s=0.01)
+        schedule_retention(Away(vault.database), wake, metrics, days=DAYS_AUDIO, every_s=0.01)
     )
     async with asyncio.timeout(10):
         while not wake.hints:
@@ -306,5 +307,6 @@ async def test_the_reconciler_goes_on_making_retention_due_when_the_database_was
             await asyncio.sleep(0.01)
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
+    assert 'agent_swept_total{kind="retention_due"} 1' in metrics.render()
     await vault.look()
     assert vault.files() == []

@@ -63,8 +63,9 @@ async def until(check: Callable[[], object], timeout_s: float = 10.0) -> None:
 
 async def woken(wake: ValkeyWakeQueue, timeout_s: float = 5.0) -> bool:
     started = asyncio.get_running_loop().time()
-    await wake.wait(Stage.STT, timeout_s)
-    return asyncio.get_running_loop().time() - started < timeout_s - 0.5
+    hinted = await wake.wait(Stage.STT, timeout_s)
+    assert hinted is (asyncio.get_running_loop().time() - started < timeout_s - 0.5)
+    return hinted
 
 
 async def test_a_hint_wakes_another_process_and_the_stream_falls_back_to_nothing(

@@ -37,6 +37,7 @@ async def test_an_expired_lease_is_taken_over_and_its_holder_fenced_off(bench: B
     heir = await bench.claim(Stage.STT)
     assert heir.epoch == slow.epoch + 1
     assert heir.attempts == 2
+    assert (slow.taken_over, heir.taken_over) == (False, True)
     for write in (
         bench.records.commit_progress(slow, progress("late")),
         bench.work.complete(slow),

@@ -32,6 +32,12 @@ _SERVICE: dict[str, Any] = {
         "security_opt": _TEXTS,
         "stop_grace_period": _DURATION,
         "command": _TEXTS,
+        "entrypoint": _TEXTS,
+        "profiles": _TEXTS,
+        "read_only": {"type": "boolean"},
+        "tmpfs": _TEXTS,
+        "mem_limit": {"type": "string", "pattern": r"^\d+[mg]$"},
+        "cpus": {"type": "number", "exclusiveMinimum": 0},
         "ports": {
             "type": "array",
             "items": {"type": "string", "pattern": r"^[0-9.]+:\d+:\d+$"},
@@ -39,7 +45,10 @@ _SERVICE: dict[str, Any] = {
         },
         "volumes": {
             "type": "array",
-            "items": {"type": "string", "pattern": r"^[a-z][a-z0-9_-]*:/[^:]+$"},
+            "items": {
+                "type": "string",
+                "pattern": r"^([a-z][a-z0-9_-]*:/[^:]+|\./[^:]+:/[^:]+:ro)$",
+            },
             "uniqueItems": True,
         },
         "environment": {
@@ -139,7 +148,13 @@ def test_three_roles_and_two_servers_are_started(
     document: dict[str, Any], ours: dict[str, dict[str, Any]]
 ) -> None:
     assert set(ours) == {"api", "worker", "reconciliation"}
-    assert set(document["services"]) - set(ours) == {"postgres", "valkey"}
+    others = {
+        name: tuple(each.get("profiles", ()))
+        for name, each in document["services"].items()
+        if name not in ours
+    }
+    observers = dict.fromkeys(("prometheus", "alertmanager", "grafana"), ("observability",))
+    assert others == {"postgres": (), "valkey": (), **observers}
 
 
 def test_every_command_names_the_role_of_its_service(ours: dict[str, dict[str, Any]]) -> None:
@@ -223,6 +238,9 @@ def test_every_service_and_volume_that_is_named_exists_and_is_used(
         for service in services.values()
         for volume in service.get("volumes", ())
     }
+    files = {name for name in mounted if name.startswith("./")}
+    assert all((ROOT / name).exists() for name in files)
+    mounted -= files
     assert mounted == set(document["volumes"])
     for service in services.values():
         for other, wish in service.get("depends_on", {}).items():
@@ -236,11 +254,55 @@ def test_all_roles_see_the_same_audio(ours: dict[str, dict[str, Any]]) -> None:
         assert f"audio:{folder}" in service["volumes"]
 
 
-def test_only_the_api_is_reachable_and_only_from_this_machine(document: dict[str, Any]) -> None:
+def test_the_api_and_the_observers_are_reachable_from_this_machine_alone(
+    document: dict[str, Any],
+) -> None:
     published = {
         name: each["ports"] for name, each in document["services"].items() if "ports" in each
     }
-    assert published == {"api": ["127.0.0.1:8010:8010"]}
+    assert published == {
+        "api": ["127.0.0.1:8010:8010"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+        "alertmanager": ["127.0.0.1:9093:9093"],
+        "grafana": ["127.0.0.1:3000:3000"],
+    }
+
+
+def test_the_observers_are_bounded_and_have_no_password_of_ours(document: dict[str, Any]) -> None:
+    for name in ("prometheus", "alertmanager", "grafana"):
+        service = document["services"][name]
+        assert service["cap_drop"] == ["ALL"]
+        assert {"mem_limit", "cpus", "healthcheck"} <= set(service)
+        for variable, value in service.get("environment", {}).items():
+            if "PASSWORD" in variable:
+                assert _interpolate(value, {}) == ""
+
+
+def test_every_role_is_scraped_at_the_port_of_its_metrics(
+    document: dict[str, Any], ours: dict[str, dict[str, Any]]
+) -> None:
+    config = yaml.safe_load((ROOT / "config/observability/prometheus/prometheus.yml").read_text())
+    scraped = {
+        (name, found["port"])
+        for job in config["scrape_configs"]
+        for found in job.get("dns_sd_configs", ())
+        for name in found["names"]
+    }
+    assert scraped == {
+        (name, int(service["environment"]["METRICS_PORT"])) for name, service in ours.items()
+    }
+    named = {
+        target
+        for job in [*config["scrape_configs"], *config["alerting"]["alertmanagers"]]
+        for found in job.get("static_configs", ())
+        for target in found["targets"]
+    }
+    ports = {
+        f"{name}:{each['ports'][0].rpartition(':')[2]}"
+        for name, each in document["services"].items()
+        if "ports" in each
+    }
+    assert named - {"localhost:9090"} <= ports
 
 
 def test_a_stop_is_not_cut_short(ours: dict[str, dict[str, Any]]) -> None:

@@ -127,6 +127,17 @@ def test_start_at_zero_shows_a_counter_before_its_first_event() -> None:
     assert _value(metrics, "agent_leases_lost_total", stage="enhancer") == 0
 
 
+def test_a_histogram_is_shown_empty_before_its_first_value_and_keeps_it_after() -> None:
+    metrics = Metrics("api")
+    labels = {"route": "/r", "method": "GET"}
+    for seen in (0, 1):
+        metrics.start_at_zero(REQUEST_LATENCY, [labels])
+        for suffix, more in (("count", {}), ("bucket", {"le": "+Inf"}), ("bucket", {"le": "50.0"})):
+            name = f"agent_http_request_latency_ms_{suffix}"
+            assert _value(metrics, name, service="api", **labels, **more) == seen
+        metrics.observe(REQUEST_LATENCY, 30, **labels)
+
+
 THREADS, COUNTS = 8, 500
 
 

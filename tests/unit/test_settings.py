@@ -42,7 +42,7 @@ def test_a_value_is_stripped() -> None:
 
 
 def test_variables_that_are_not_ours_are_left_alone() -> None:
-    assert read_settings({"PATH": "/bin", "SBERJAZZ_RETRIES": "3"}) == Settings()
+    assert read_settings({"PATH": "/bin", "ALERT_RELAY_RETRIES": "3"}) == Settings()
 
 
 def test_a_list_is_separated_by_commas_and_blank_items_are_dropped() -> None:
@@ -249,3 +249,11 @@ def test_all_origins_is_a_word_of_its_own() -> None:
     for wrong in ("https://*", "*.example.com", "**"):
         with pytest.raises(SettingsError, match="CORS_ALLOWED_ORIGINS"):
             read_settings({"CORS_ALLOWED_ORIGINS": wrong})
+
+
+def test_hosts_of_links_are_names_and_never_addresses() -> None:
+    hosts = read_settings({"SBERJAZZ_JOIN_HOSTS": "Meet.Example.com, *.example.org"})
+    assert hosts.sberjazz_join_hosts == ("meet.example.com", "*.example.org")
+    for wrong in ("127.0.0.1", "[::1]", "*", "localhost", "https://example.com", "a.*.com"):
+        with pytest.raises(SettingsError, match="SBERJAZZ_JOIN_HOSTS"):
+            read_settings({"SBERJAZZ_JOIN_HOSTS": wrong})

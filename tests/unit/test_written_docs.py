@@ -16,7 +16,9 @@ _LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 
 
 def _exists(name: str) -> bool:
-    return any((ROOT / folder / name).exists() for folder in ("", "src", "src/interview_agent"))
+    return any(
+        (ROOT / folder / name).exists() for folder in ("", "src", "src/interview_agent", "tests")
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -11,7 +11,7 @@ from interview_agent.adapters.postgres import (
     PostgresOperations,
     PostgresWorkStore,
 )
-from interview_agent.metrics import AUDIT_ROWS_LOST
+from interview_agent.metrics import AUDIT_FAILURES, AUDIT_ROWS_LOST
 from interview_agent.pipeline.audit import AuditTrail
 from interview_agent.pipeline.operations import Operations, StoragePlace
 from interview_agent.web.parts import AdminParts
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
 def add_audit(service: Service, parts: Backends, stack: AsyncExitStack) -> AuditTrail:
     """Keep the audit trail of this process; what waits is written when `stack` closes."""
-    service.metrics.count(AUDIT_ROWS_LOST, 0)
+    service.metrics.start_at_zero(AUDIT_ROWS_LOST)
+    service.metrics.start_at_zero(AUDIT_FAILURES)
     trail = AuditTrail(
         PostgresAuditStore(parts.database),
         clock=lambda: datetime.now(UTC),
         on_row_lost=partial(service.metrics.count, AUDIT_ROWS_LOST),
+        on_failure=partial(service.metrics.count, AUDIT_FAILURES),
         keep_rows=service.settings.security_audit_db_enabled,
     )
     service.loops["audit"] = trail.run

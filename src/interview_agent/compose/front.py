@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+import structlog
+
 from interview_agent import __version__
 from interview_agent.adapters.postgres import (
     PostgresArchive,
@@ -16,6 +18,7 @@ from interview_agent.adapters.postgres import (
 )
 from interview_agent.compose.access import access_policy, open_authenticator
 from interview_agent.compose.admin import add_audit, admin_parts
+from interview_agent.compose.connector import connector_parts
 from interview_agent.domain.readiness import errors_in
 from interview_agent.domain.roles import serves_api
 from interview_agent.metrics import (
@@ -47,9 +50,12 @@ if TYPE_CHECKING:
 
     from interview_agent.adapters.postgres import Database
     from interview_agent.adapters.valkey import ValkeyBroadcast
+    from interview_agent.compose.connector import Bots
     from interview_agent.compose.servers import Backends
     from interview_agent.runtime.service import Service
     from interview_agent.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 def _rate_limits(settings: Settings) -> RateLimits:
@@ -112,14 +118,19 @@ def _feed(service: Service, archive: PostgresArchive, broadcast: ValkeyBroadcast
     return feed
 
 
-async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> None:
+async def _serve_probes(service: Service, stack: AsyncExitStack) -> str:
+    settings = service.settings
+    app = build_probe_app(ProbeParts(service.metrics, _readiness_probe(service)))
+    return await listen(app, stack, host=settings.api_host, port=settings.metrics_port)
+
+
+async def add_web(
+    service: Service, parts: Backends, stack: AsyncExitStack, bots: Bots | None
+) -> None:
     """Serve what the roles of the process answer, until `stack` closes."""
     settings = service.settings
     if not serves_api(service.roles):
-        app = build_probe_app(ProbeParts(service.metrics, _readiness_probe(service)))
-        service.address = await listen(
-            app, stack, host=settings.api_host, port=settings.metrics_port
-        )
+        service.address = await _serve_probes(service, stack)
         return
     authenticator = await open_authenticator(service, stack)
     audit = add_audit(service, parts, stack)
@@ -157,6 +168,7 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
                 settings.cors_allowed_origins, credentials=settings.cors_allow_credentials
             ),
             admin=admin_parts(service, parts, audit),
+            connector=None if bots is None else connector_parts(service, parts, bots, audit),
             limits=Limits(
                 chunk_max_bytes=settings.chunk_max_bytes,
                 recording_max_bytes=settings.recording_max_bytes,
@@ -172,6 +184,8 @@ async def add_web(service: Service, parts: Backends, stack: AsyncExitStack) -> N
         )
     )
     service.leavers.append(app[SOCKETS].close)
+    if settings.is_prod or "metrics_port" in settings.model_fields_set:
+        log.info("probes_served", address=await _serve_probes(service, stack))
     service.address = await listen(
         app,
         stack,

@@ -16,14 +16,15 @@ from interview_agent.adapters.postgres import (
     migrate,
 )
 from interview_agent.compose.access import check_access
+from interview_agent.compose.connector import open_bots, startup_probes
 from interview_agent.compose.front import add_web
 from interview_agent.compose.readiness import add_checks, judge_settings, judge_start
 from interview_agent.compose.servers import connect, find_addresses, open_backends
 from interview_agent.compose.stages import add_stages
 from interview_agent.domain.errors import StartupError
 from interview_agent.domain.roles import Role, stages_of, sweeps
-from interview_agent.metrics import BUILD, Metrics
-from interview_agent.runtime import upkeep
+from interview_agent.metrics import BUILD, SWEPT, SWEPT_KINDS, Metrics
+from interview_agent.runtime import gauges, upkeep
 from interview_agent.runtime.service import Service
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         parts = await open_backends(service, stages, stack)
-        await add_stages(service, stages, parts, stack)
+        bots = open_bots(service, parts, stack)
+        await add_stages(service, stages, parts, stack, bots)
         _add_upkeep(service, parts)
         stack.push_async_callback(service.checks.aclose)
-        await judge_start(service)
-        await add_web(service, parts, stack)
+        await judge_start(service, *startup_probes(settings, bots))
+        await add_web(service, parts, stack, bots)
         yield service
 
 
@@ -90,10 +92,11 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
     metrics, work = service.metrics, PostgresWorkStore(parts.database)
     deletions = PostgresDeletions(parts.database)
     add_checks(service, parts, work)
+    metrics.start_at_zero(SWEPT, ({"kind": kind} for kind in SWEPT_KINDS))
     service.loops |= {
-        "loop_lag": partial(upkeep.measure_loop_lag, metrics),
+        "loop_lag": partial(gauges.measure_loop_lag, metrics),
         "gauges": partial(
-            upkeep.refresh_gauges,
+            gauges.refresh_gauges,
             metrics,
             work,
             deletions,
@@ -105,16 +108,20 @@ def _add_upkeep(service: Service, parts: Backends) -> None:
     if sweeps(service.roles):
         settings = service.settings
         service.loops |= {
-            "orphans": partial(upkeep.sweep_orphans, PostgresArchive(parts.database), parts.blobs),
+            "orphans": partial(
+                upkeep.sweep_orphans, PostgresArchive(parts.database), parts.blobs, metrics
+            ),
             "old_audit_rows": partial(
                 upkeep.sweep_audit,
                 PostgresAuditStore(parts.database),
+                metrics,
                 days=settings.retention_days_audit,
             ),
             "retention_due": partial(
                 upkeep.schedule_retention,
                 deletions,
                 parts.wake,
+                metrics,
                 days=min(settings.retention_days_audio, settings.retention_days_text),
             ),
         }

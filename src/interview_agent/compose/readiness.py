@@ -24,6 +24,7 @@ from interview_agent.domain.readiness import (
 )
 from interview_agent.domain.roles import stages_of
 from interview_agent.domain.route import Stage
+from interview_agent.pipeline.connector import deadline_s
 from interview_agent.runtime.readiness import ProgressWatch
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ def deployment_of(settings: Settings) -> Deployment:
         stt_provider=settings.stt_provider,
         connector=settings.meeting_connector_provider,
         connector_base=settings.sberjazz_api_base or "",
+        connector_needs_https=settings.sberjazz_require_https_in_prod,
         has_connector_token=settings.sberjazz_api_token is not None,
+        connector_call_s=settings.sberjazz_timeout_sec,
+        connector_operation_s=deadline_s(settings.sberjazz_op_lock_ttl_sec),
     )
 
 
@@ -172,9 +176,14 @@ async def judge_settings(service: Service) -> None:
     _refuse(service.settings, service.standing_issues)
 
 
-async def judge_start(service: Service) -> None:
-    """Ask everything once before anybody is served. Raises `StartupError` where that forbids it."""
+async def judge_start(service: Service, *probes: Check) -> None:
+    """Ask everything once before anybody is served. Raises `StartupError` where that forbids it.
+
+    `probes` are asked now and never again.
+    """
     issues = [*service.standing_issues, *await service.checks.issues(_START_PATIENCE_S)]
+    for probe in probes:
+        issues += await probe()
     _refuse(service.settings, issues)
     if errors_in(issues):
         _report(issues)

@@ -19,6 +19,7 @@ from interview_agent.adapters.valkey import ValkeyBroadcast, ValkeyWakeQueue
 from interview_agent.domain.errors import DatabaseError, StartupError, StorageError
 from interview_agent.domain.readiness.findings import STORAGE_NOT_MOUNTED
 from interview_agent.metrics import BROADCAST_FAILURES, EMBEDDED_EXITS, WAKE_FAILURES
+from interview_agent.runtime import gauges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,6 +127,9 @@ async def find_addresses(service: Service, stack: AsyncExitStack) -> Addresses:
     addresses = await embedded.start()
     service.metrics.start_at_zero(EMBEDDED_EXITS, ({"child": name} for name in embedded.alive()))
     service.loops["embedded"] = embedded.watch
+    service.loops["embedded_gauges"] = partial(
+        gauges.watch_embedded, service.metrics, embedded.alive
+    )
     return Addresses(
         given[0] or addresses.postgres_dsn or "", given[1] or addresses.redis_url or ""
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AsyncExitStack
 
+    from interview_agent.compose.connector import Bots
     from interview_agent.compose.servers import Backends
     from interview_agent.ports.work import StageHandler
     from interview_agent.runtime.service import Service
@@ -37,12 +38,16 @@ _OTHER_STAGES_CONCURRENCY = 2
 
 
 async def add_stages(
-    service: Service, stages: Sequence[Stage], parts: Backends, stack: AsyncExitStack
+    service: Service,
+    stages: Sequence[Stage],
+    parts: Backends,
+    stack: AsyncExitStack,
+    bots: Bots | None,
 ) -> None:
     """Make the loops of these stages."""
     settings = service.settings
     work = PostgresWorkStore(parts.database)
-    handlers = _quiet_stages(settings, parts)
+    handlers = _quiet_stages(settings, parts, bots)
     if Stage.STT in stages:
         handlers |= await speech_stages(service, parts, stack)
     concurrency = {Stage.STT: tracks_at_once(settings), Stage.LIVE: settings.live_max_tracks}
@@ -69,7 +74,9 @@ async def add_stages(
         )
 
 
-def _quiet_stages(settings: Settings, parts: Backends) -> dict[Stage, StageHandler]:
+def _quiet_stages(
+    settings: Settings, parts: Backends, bots: Bots | None
+) -> dict[Stage, StageHandler]:
     """Make the stages that hear nothing."""
     records = PostgresStageRecords(parts.database)
     forgetting = PostgresErasureRecords(parts.database)
@@ -79,7 +86,9 @@ def _quiet_stages(settings: Settings, parts: Backends) -> dict[Stage, StageHandl
             records, parts.broadcast, language=default_language(settings)
         ),
         Stage.DELIVERY: DeliveryStage(records, _mailer(settings), pii_masking=settings.pii_masking),
-        Stage.ERASURE: ErasureStage(forgetting, parts.blobs, parts.wake),
+        Stage.ERASURE: ErasureStage(
+            forgetting, parts.blobs, parts.wake, bots=bots.call_back if bots else None
+        ),
         Stage.RETENTION: RetentionStage(
             forgetting,
             parts.blobs,

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+REJOIN_WINDOW_S = 600.0
+"""Rejoins that nobody asked for are counted over so long."""
+
+REJOIN_BUDGET = 5
+"""Most of them in that time."""
+
+_FIRST_PAUSE_S = 15.0
 
 
 class SessionState(StrEnum):
@@ -57,3 +71,14 @@ class EndReason(StrEnum):
             EndReason.LOST,
             EndReason.UNKNOWN,
         )
+
+
+def may_rejoin_now(rejoins: Sequence[datetime], now: datetime) -> bool:
+    """Whether another rejoin is within the budget; the pause after each is twice the one before.
+
+    `rejoins` are the times of those within `REJOIN_WINDOW_S`, the oldest first.
+    """
+    if not rejoins:
+        return True
+    pause = timedelta(seconds=_FIRST_PAUSE_S * 2 ** (len(rejoins) - 1))
+    return len(rejoins) < REJOIN_BUDGET and now >= rejoins[-1] + pause

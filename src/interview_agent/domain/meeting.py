@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -281,10 +282,33 @@ def speakers_by_track(
 def roles_by_speaker(
     speakers: Mapping[str, str | None], context: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return speaker -> `interviewer` or `candidate` for the tracks whose role is known."""
+    """Return speaker -> `interviewer` or `candidate` for the tracks whose role is known.
+
+    A participant without a track is known by a name that nobody shares: who pulls audio from a
+    meeting platform learns the tracks too late to name them.
+    """
     known = participants(context)
+    by_name = _roles_by_name(context)
     return {
         speaker: role
         for track, speaker in speakers.items()
-        if speaker and (role := known.get(track, {}).get("role")) in ("interviewer", "candidate")
+        if speaker
+        and (role := known.get(track, {}).get("role", by_name.get(speaker)))
+        in ("interviewer", "candidate")
+    }
+
+
+def _roles_by_name(context: Mapping[str, Any]) -> dict[str, Any]:
+    listed = context.get("participants")
+    entries = listed if isinstance(listed, list) else []
+    named = [
+        (name.strip(), entry)
+        for entry in entries
+        if isinstance(entry, dict) and isinstance(name := entry.get("name"), str)
+    ]
+    names = Counter(name for name, _ in named)
+    return {
+        name: entry.get("role")
+        for name, entry in named
+        if names[name] == 1 and not isinstance(entry.get("track"), str)
     }

@@ -10,12 +10,17 @@ _LIMIT_S = 60.0
 
 
 def backoff_s(
-    attempt: int, jitter: float, *, base_s: float = _BASE_S, most_s: float = _LIMIT_S
+    attempt: int,
+    jitter: float,
+    *,
+    base_s: float = _BASE_S,
+    most_s: float = _LIMIT_S,
+    least: float = 0.5,
 ) -> float:
-    """Return the pause after try number `attempt` (from 1): equal jitter under a doubling limit.
+    """Return the pause after try number `attempt` (from 1), drawn under a doubling limit.
 
-    The limit begins at `base_s` and ends at `most_s`. `jitter` is a random number from 0 to 1; half
-    of the limit is the least.
+    The limit begins at `base_s` and ends at `most_s`. `jitter` is a random number from 0 to 1;
+    `least` is the share of the limit below which nothing is drawn, 0 for full jitter.
     """
     limit_s = min(most_s, base_s * 2.0 ** max(min(attempt, 64) - 1, 0))
-    return limit_s * (0.5 + 0.5 * jitter)
+    return limit_s * (least + (1.0 - least) * jitter)

@@ -33,11 +33,23 @@ class AudioForm:
 
 
 @dataclass(frozen=True, slots=True)
+class PullMark:
+    """The right under which a chunk was pulled, and where the cursor stands once it is accepted.
+
+    A `cursor` of None stays where it is.
+    """
+
+    fence: int
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """Where uploaded audio belongs: the number `seq` on a track of a meeting.
 
     What a live session stores names its `frames`, first and last, and the `session_id` that it
-    has the track under. Without `wake` no worker is told, since one is known to look.
+    has the track under. What was pulled from a gateway has the mark of its `pull`. Without `wake`
+    no worker is told, since one is known to look.
     """
 
     meeting_id: str
@@ -48,6 +60,7 @@ class Upload:
     trace_id: str | None = None
     frames: tuple[int, int] | None = None
     session_id: str | None = None
+    pull: PullMark | None = None
     wake: bool = True
 
     @property

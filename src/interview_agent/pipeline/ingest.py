@@ -114,8 +114,8 @@ class Ingest:
         """Make one chunk durable; what is returned for survives any crash.
 
         Raises `ValidationFailed`, `BadAudio` for an empty body, `Conflict`, `ConsentDenied`,
-        `SessionTaken`, `MeetingGone`, `Backpressure`, `BacklogFull`, `StorageError` and
-        `DatabaseError`; nothing of the chunk is visible then.
+        `SessionTaken`, `LeaseLost`, `MeetingGone`, `Backpressure`, `BacklogFull`, `StorageError`
+        and `DatabaseError`; nothing of the chunk is visible then.
         """
         check_upload(upload)
         if upload.session_id is None:
@@ -222,6 +222,7 @@ class Ingest:
             live=form.live,
             frames=upload.frames,
             session_id=upload.session_id,
+            pull=upload.pull,
             any_owner=caller.is_service,
         )
 

@@ -254,10 +254,14 @@ class _LiveRun:
 
 
 def _playable(news: LiveNews, after_seq: int) -> list[Chunk]:
-    """Return the new chunks in order; a hole holds the track until the meeting is closed."""
+    """Return the new chunks in order; a hole holds the track until it is given up on.
+
+    That is when the meeting is closed at the latest. The whole hearing has what comes after that.
+    """
     found: list[Chunk] = []
     for chunk in news.chunks:
-        if not news.closed and after_seq >= 0 and chunk.seq != after_seq + 1:
+        given_up = news.skips_before is not None and chunk.accepted_at < news.skips_before
+        if not (news.closed or given_up) and after_seq >= 0 and chunk.seq != after_seq + 1:
             break
         after_seq = chunk.seq
         if chunk.state is not ChunkState.FAILED:

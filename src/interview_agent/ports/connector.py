@@ -78,7 +78,8 @@ class LiveChunk:
 class LivePage:
     """Chunks after a cursor and the cursor after them; `invalid` counts those that were no chunks.
 
-    An empty page with the cursor it was asked for means: nothing more for now.
+    An empty page with the cursor it was asked for means: nothing more for now. A gateway that names
+    no next cursor leaves us at the one it was asked for.
     """
 
     chunks: Sequence[LiveChunk]
@@ -113,7 +114,10 @@ class Connector(Protocol):
         ...
 
     async def join(self, order: JoinOrder, *, deadline_s: float) -> GatewaySession:
-        """Send a bot, or find the one that was sent for the same order."""
+        """Send a bot, or find the one that was sent for the same order.
+
+        A refusal for a reason of the meeting is a session that `failed` with it.
+        """
         ...
 
     async def leave(self, meeting_id: str, *, deadline_s: float) -> None:

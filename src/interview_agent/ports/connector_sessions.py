@@ -18,8 +18,10 @@ class ConnectorSession:
     """A meeting that the connector is, or was, asked to be in.
 
     `wanted`: an operator wants a bot there. `epoch` counts our joins. `heartbeat_at` is when the
-    gateway last showed that the bot lives. `join_url` is a secret. `rejoins` are the times of
-    those that nobody asked for, within the window of the budget.
+    gateway last showed that the bot lives, and `silent_s` the time since then, or since it joined.
+    `unanswered`: an order of this epoch may have reached the gateway, and nobody knows what came of
+    it. `join_url` is a secret. `rejoins` are the times of those that nobody asked for, within the
+    window of the budget, the oldest first.
     """
 
     meeting_id: str
@@ -37,7 +39,14 @@ class ConnectorSession:
     joined_at: datetime | None
     updated_at: datetime
     rejoins: Sequence[datetime] = ()
+    unanswered: bool = False
     deleted: bool = False
+    silent_s: float = 0.0
+
+    @property
+    def may_have_bot(self) -> bool:
+        """Whether a bot of ours may be in the meeting or on its way."""
+        return self.epoch > 0 and self.state.alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,9 @@ class Operation:
 class SessionUpdate:
     """What an operation found out; what is None stays as it was.
 
-    With `heartbeat` the bot was seen alive now, and the meeting is held open for `hold_s`.
+    A `state` comes with its `reason`, and what is over no longer holds the meeting open. With
+    `heartbeat` the bot was seen alive now, and the meeting is held open for `hold_s`. `answered`:
+    it is known what came of the order of this epoch.
     """
 
     state: SessionState | None = None
@@ -69,6 +80,7 @@ class SessionUpdate:
     heartbeat: bool = False
     hold_s: float = 60.0
     joined: bool = False
+    answered: bool = False
     rejoined: bool = False
     join_url: str | None = field(default=None, repr=False)
     bot_name: str | None = None
@@ -95,7 +107,10 @@ class ConnectorSessions(Protocol):
         ...
 
     async def raise_epoch(self, operation: Operation) -> int:
-        """Begin another bot: return its number. Raises `LeaseLost`."""
+        """Begin another bot, which is `requested` and unanswered from now on: return its number.
+
+        Raises `LeaseLost`.
+        """
         ...
 
     async def end(self, operation: Operation) -> None:
@@ -110,11 +125,14 @@ class ConnectorSessions(Protocol):
         """Return sessions of meetings that are not deleted, the newest update first."""
         ...
 
-    async def to_reconcile(self, stale_s: float, limit: int) -> Sequence[ConnectorSession]:
+    async def to_reconcile(
+        self, stale_s: float, limit: int, *, pull_failures: int
+    ) -> Sequence[ConnectorSession]:
         """Return sessions that need a look, those that waited longest first.
 
-        These are wanted ones whose heartbeat is older than `stale_s`, and bots of deleted or
-        unwanted sessions that may still be about.
+        These are wanted ones that are silent for `stale_s`, that failed `pull_failures` pulls in a
+        row, whose order was not answered, or whose bot went away though it may come again; and
+        bots of deleted or unwanted sessions that may still be about.
         """
         ...
 
@@ -123,7 +141,10 @@ class ConnectorSessions(Protocol):
         ...
 
     async def prune(self, age_s: float, limit: int) -> int:
-        """Forget sessions that are over and were not touched for `age_s`; return how many."""
+        """Forget sessions that are over and were not touched for `age_s`; return how many.
+
+        Also unwanted ones whose bot could not be called back, once they are silent for as long.
+        """
         ...
 
     async def count(self) -> tuple[int, int]:

@@ -29,6 +29,7 @@ class Content(StrEnum):
     DELIVERIES = "deliveries"
     REPORTS = "reports"
     LIVE_SESSIONS = "live_sessions"
+    CONNECTOR_TRACKS = "connector_tracks"
     TRACKS = "tracks"
     STAGE_WORK = "stage_work"
 
@@ -104,6 +105,17 @@ class Deletions(Protocol):
         ...
 
 
+class BotRecall(Protocol):
+    """The bots that gateways have in meetings."""
+
+    async def call_back(self, meeting_id: str) -> bool:
+        """Take the bot out of a meeting; False: it may still be there, so try again.
+
+        Raises `DatabaseError`.
+        """
+        ...
+
+
 class ErasureRecords(Protocol):
     """What forgetting reads and writes, a bounded batch at a time, each behind the fence.
 
@@ -151,6 +163,10 @@ class ErasureRecords(Protocol):
         self, claim: Claim, deletion: OpenDeletion, content: Content, limit: int
     ) -> int:
         """Delete rows of a kind and return how many there were, `limit` at most."""
+        ...
+
+    async def forget_connector(self, claim: Claim, deletion: OpenDeletion) -> None:
+        """Delete what is known of the bot; the proof says if it may be in the meeting still."""
         ...
 
     async def count_strays(self, claim: Claim, deletion: OpenDeletion, files: int) -> None:

@@ -10,6 +10,8 @@ from interview_agent.domain.meeting import Consent, Meeting, Mode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from interview_agent.domain.upload import PullMark
+
 
 @dataclass(frozen=True, slots=True)
 class NewMeeting:
@@ -31,8 +33,9 @@ class NewChunk:
     `channel_tracks` names a track for each channel to hear apart; empty means the track itself
     hears all channels mixed. `sha256` is the full digest of the bytes in hex. `live` makes the
     track one that is captioned while it comes. A chunk of a live session names its `frames`,
-    first and last, and the `session_id` that wrote it. `owner` is whose meeting it must be, and
-    whose it becomes if nobody started it; with `any_owner` a meeting of somebody else is right too.
+    first and last, and the `session_id` that wrote it; one from a gateway the mark of its `pull`.
+    `owner` is whose meeting it must be, and whose it becomes if nobody started it; with `any_owner`
+    a meeting of somebody else is right too.
     """
 
     meeting_id: str
@@ -52,6 +55,7 @@ class NewChunk:
     live: bool = False
     frames: tuple[int, int] | None = None
     session_id: str | None = None
+    pull: PullMark | None = None
     any_owner: bool = False
 
     @property
@@ -98,7 +102,8 @@ class Intake(Protocol):
 
         A chunk with frames raises `SessionTaken` unless its session still has the track and its
         first frame is the next one of the track; a chunk without them raises `Conflict` on a
-        track that is numbered by frames.
+        track that is numbered by frames. A chunk with the mark of a pull raises `LeaseLost` when
+        that was overtaken; else its cursor moves with it, also where it is a duplicate.
         """
         ...
 

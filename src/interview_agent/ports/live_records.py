@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from interview_agent.domain.meeting import Chunk, Meeting
     from interview_agent.domain.transcript import DraftSegment
@@ -37,12 +38,14 @@ class LiveTrackRecord:
 class LiveNews:
     """What came of a track: new chunks by number, and whether the meeting is closed.
 
-    `wanted` is how far the work was wanted when this was read.
+    `wanted` is how far the work was wanted when this was read. A hole before a chunk that was
+    accepted earlier than `skips_before` holds the track no longer; None: holes do.
     """
 
     chunks: Sequence[Chunk]
     closed: bool
     wanted: int
+    skips_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,6 @@ class WakeQueue(Protocol):
         """Delete every hint and dead letter of a meeting; return how many. Raises `QueueError`."""
         ...
 
-    async def wait(self, stage: Stage, timeout_s: float) -> None:
-        """Return when there may be work of a stage, or after `timeout_s`."""
+    async def wait(self, stage: Stage, timeout_s: float) -> bool:
+        """Wait for a hint that there is work of a stage; False: none came for `timeout_s`."""
         ...

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from interview_agent.domain.route import Stage
 
@@ -17,7 +17,8 @@ class Claim:
 
     `epoch` is the fencing number: a write under an older one is refused. `target` is how far the
     work was wanted when it was claimed. `attempts` counts this claim too. `track` is empty for the
-    stages of a whole meeting.
+    stages of a whole meeting. With `taken_over` the lease of an earlier worker had run out; with
+    `scheduled` the work waited for its time, so that nobody had to be woken for it.
     """
 
     stage: Stage
@@ -27,6 +28,8 @@ class Claim:
     target: int
     attempts: int
     trace_id: str | None
+    taken_over: bool = False
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class QueueDepth:
     """How much of one stage waits, runs, and was given up on; the age of the oldest undone work.
 
     What an operator discarded does not count; chunks that were given up on count for `stt`.
+    `reasons` counts what was given up on by the code of its last error.
     """
 
     stage: Stage
@@ -41,6 +45,7 @@ class QueueDepth:
     running: int
     failed: int
     oldest_age_s: float
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 class WorkStore(Protocol):
@@ -77,7 +82,7 @@ class WorkStore(Protocol):
     async def close_quiet(self, quiet_s: float) -> int:
         """Close the meetings whose last chunk is older than `quiet_s`; return how many.
 
-        What an open live session holds stays open.
+        What an open live session or a wanted bot in its meeting holds stays open.
         """
         ...
 

@@ -11,7 +11,15 @@ import structlog
 
 from interview_agent.domain.errors import AgentError, DatabaseError, Fault, LeaseLost, StorageError
 from interview_agent.domain.retry import MAX_ATTEMPTS, backoff_s
-from interview_agent.metrics import LEASES_LOST, QUEUE_TASKS, STAGE_LATENCY, Metrics
+from interview_agent.metrics import (
+    FENCED_COMMITS,
+    LEASES_LOST,
+    LOOP_TICKED,
+    QUEUE_TASKS,
+    STAGE_LATENCY,
+    SWEPT,
+    Metrics,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +31,10 @@ _DEPENDENCIES = (DatabaseError, StorageError)
 """Faults of what everybody needs: no piece of work is to blame for them."""
 
 log = structlog.get_logger(__name__)
+
+
+class _LostWhileRunning(LeaseLost):
+    """The lease was found lost before anything was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +81,24 @@ class StageLoop:
         self._jitter = jitter
         self._times = times or LoopTimes()
         self._stopping = asyncio.Event()
-        self.ticked_at = time.monotonic()
+        self._unwoken = False
         self.ended = asyncio.Event()
+        self._show_meters()
+        self._tick()
+
+    def _show_meters(self) -> None:
+        metrics, stage, queue = self._metrics, self._stage.value, self._stage.stream
+        metrics.start_at_zero(STAGE_LATENCY, [{"stage": stage}])
+        metrics.start_at_zero(LEASES_LOST, [{"stage": stage}])
+        metrics.start_at_zero(FENCED_COMMITS, [{"stage": stage}])
+        metrics.start_at_zero(
+            QUEUE_TASKS,
+            ({"queue": queue, "result": result} for result in ("success", "retry", "error")),
+        )
+
+    def _tick(self) -> None:
+        self.ticked_at = time.monotonic()
+        self._metrics.set(LOOP_TICKED, time.time(), loop=self._stage.value)
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when what runs has ended."""
@@ -100,7 +128,7 @@ class StageLoop:
 
     async def _claim(self) -> Claim | None:
         """Take the next piece of work, or wait a while for a hint that there is one."""
-        self.ticked_at = time.monotonic()
+        self._tick()
         if self._stopping.is_set():
             return None
         try:
@@ -111,19 +139,30 @@ class StageLoop:
             return None
         if claim is None:
             await self._idle()
+            return None
+        self._count_found(claim)
         return claim
 
+    def _count_found(self, claim: Claim) -> None:
+        """Count work that another worker, or a wake-up, should have brought here."""
+        if claim.taken_over:
+            self._metrics.count(SWEPT, kind="expired_lease")
+        elif self._unwoken and not claim.scheduled:
+            self._metrics.count(SWEPT, kind="lost_wake_up")
+        self._unwoken = False
+
     async def _idle(self) -> None:
-        waits = {
+        waits = (
             asyncio.ensure_future(self._wake.wait(self._stage, self._times.poll_s)),
             asyncio.ensure_future(self._stopping.wait()),
-        }
+        )
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for each in waits:
                 each.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            hinted, _ = await asyncio.gather(*waits, return_exceptions=True)
+        self._unwoken = hinted is False
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -143,8 +182,10 @@ class StageLoop:
             result = "error"
             try:
                 result = await self._attempt(claim)
-            except LeaseLost:
+            except LeaseLost as error:
                 self._metrics.count(LEASES_LOST, stage=claim.stage.value)
+                if not isinstance(error, _LostWhileRunning):
+                    self._metrics.count(FENCED_COMMITS, stage=claim.stage.value)
                 log.warning("lease_lost")
                 result = "retry"
             except DatabaseError as error:
@@ -242,14 +283,16 @@ class StageLoop:
         async def keep_lease() -> None:
             while time.monotonic() - progress_at < self._times.stuck_s:
                 await asyncio.sleep(self._times.renew_s)
-                self.ticked_at = time.monotonic()
+                self._tick()
                 try:
                     await self._work.renew(claim, self._times.lease_s)
+                except LeaseLost:
+                    raise _LostWhileRunning from None
                 except DatabaseError as error:
                     # The fence protects the results; a short outage need not cost the work.
                     log.warning("lease_not_renewed", cause=str(error))
             message = "no progress for too long"
-            raise LeaseLost(message)
+            raise _LostWhileRunning(message)
 
         work = asyncio.ensure_future(self._handler.run(claim, alive))
         keeper = asyncio.ensure_future(keep_lease())
@@ -258,7 +301,7 @@ class StageLoop:
             if work.done():
                 return work.result()
             keeper.result()
-            raise LeaseLost
+            raise _LostWhileRunning
         finally:
             work.cancel()
             keeper.cancel()

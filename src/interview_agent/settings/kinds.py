@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 _PLAIN_URL = re.compile(r"https?://[^/\s?#@]+(/[^\s?#@]*)?\Z")
 _ALGORITHM = re.compile(r"(RS|ES|HS)(256|384|512)\Z")
+_HOST = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]\Z")
 _ORIGIN = re.compile(r"(https?://[^/\s?#@*]+|\*)\Z")
 
 
@@ -63,6 +64,22 @@ def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError(message) from None
 
 
+def _http_statuses(statuses: tuple[int, ...]) -> tuple[int, ...]:
+    if not all(400 <= status <= 599 for status in statuses):
+        message = "each must be the HTTP status of an error, 400 to 599"
+        raise ValueError(message)
+    return statuses
+
+
+def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(host.lower() for host in hosts)
+    # An address is no name, so that no link can lead to one.
+    if not all(_HOST.match(name) for name in names):
+        message = "each must be the name of a host, or `*.` and a name"
+        raise ValueError(message)
+    return names
+
+
 def _plain_dsn(value: object) -> object:
     if isinstance(value, str):
         scheme, separator, rest = value.partition("://")
@@ -72,8 +89,10 @@ def _plain_dsn(value: object) -> object:
 
 Csv = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_exact_origins)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_hosts)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_networks)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_secrets)]
 Algorithms = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_one_family)]
+Statuses = Annotated[tuple[int, ...], BeforeValidator(_split), AfterValidator(_http_statuses)]
 Url = Annotated[str, AfterValidator(_plain_url)]
 Dsn = Annotated[SecretStr, BeforeValidator(_plain_dsn)]

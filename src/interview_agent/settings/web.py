@@ -21,8 +21,9 @@ class Web(Group):
         8011,
         ge=0,
         le=65535,
-        description="Port of `/health`, `/ready` and `/metrics` of a process without the api role;"
-        " 0 takes a free one, which is logged.",
+        description="Port of `/health`, `/ready` and `/metrics` for whoever watches: of processes"
+        " without the api role, in production of all, and wherever it is set; 0 takes a free one,"
+        " which is logged.",
     )
     cors_allowed_origins: Origins = Field(
         (),

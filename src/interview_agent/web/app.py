@@ -15,6 +15,7 @@ from interview_agent.web.event_stream import end_streams_on_shutdown
 from interview_agent.web.gate import Gate
 from interview_agent.web.live.routes import register_sockets
 from interview_agent.web.live.sockets import SOCKETS, LiveSockets
+from interview_agent.web.meters import show_audio_meters, show_request_meters
 from interview_agent.web.middleware import (
     gate_middleware,
     metrics_middleware,
@@ -26,6 +27,7 @@ from interview_agent.web.parts import BUDGET, GATE, PARTS, PROBES, ProbeParts, W
 from interview_agent.web.rates import Rates
 from interview_agent.web.route import Route, register, register_open
 from interview_agent.web.routes_admin import ADMIN_ROUTES
+from interview_agent.web.routes_connector import CONNECTOR_ROUTES
 from interview_agent.web.routes_erasure import ERASURE_ROUTES
 from interview_agent.web.routes_events import EVENT_ROUTES
 from interview_agent.web.routes_meetings import MEETING_ROUTES
@@ -39,6 +41,7 @@ API_ROUTES: tuple[Route, ...] = (
     *EVENT_ROUTES,
     *ERASURE_ROUTES,
     *ADMIN_ROUTES,
+    *CONNECTOR_ROUTES,
 )
 """Every route that needs an identity."""
 
@@ -50,7 +53,9 @@ def api_description(version: str) -> Document:
 
 def build_probe_app(probes: ProbeParts) -> web.Application:
     """Make the application with `/health`, `/ready` and `/metrics` alone."""
-    return _application(probes)
+    app = _application(probes)
+    show_request_meters(app, probes.metrics)
+    return app
 
 
 def _application(probes: ProbeParts, *inner: Middleware) -> web.Application:
@@ -80,4 +85,6 @@ def build_app(parts: WebParts) -> web.Application:
     register_open(app, docs_routes(api_description(parts.version)))
     end_streams_on_shutdown(app)
     register_sockets(app)
+    show_request_meters(app, parts.probes.metrics)
+    show_audio_meters(parts.probes.metrics)
     return app

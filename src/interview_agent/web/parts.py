@@ -19,6 +19,7 @@ from interview_agent.web.rates import RateLimits
 if TYPE_CHECKING:
     from interview_agent.domain.readiness import Issue
     from interview_agent.metrics import Metrics
+    from interview_agent.pipeline.connector import ConnectorRequests, LivePull, Reconciliation
     from interview_agent.pipeline.erasure import MeetingErasure
     from interview_agent.pipeline.feed import Feed
     from interview_agent.pipeline.ingest import Ingest
@@ -90,6 +91,19 @@ class AdminParts:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectorParts:
+    """What the routes of the connector need.
+
+    A session that was not heard of for `stale_s` is stale.
+    """
+
+    requests: ConnectorRequests
+    reconciliation: Reconciliation
+    live_pull: LivePull
+    stale_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class WebParts:
     """What the API needs."""
 
@@ -102,6 +116,7 @@ class WebParts:
     audit: AuditLog
     probes: ProbeParts
     admin: AdminParts
+    connector: ConnectorParts | None = None
     policy: Policy = field(default_factory=Policy)
     rates: RateLimits = field(default_factory=RateLimits)
     proxies: Proxies = field(default_factory=Proxies)

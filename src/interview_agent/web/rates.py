@@ -45,21 +45,24 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._levels)
 
-    def wait_s(self, key: str, tokens: float = 1.0) -> float:
-        """Return after how many seconds that many tokens are there; 0 when they are now."""
-        return max(0.0, (tokens - self._level(key)) / self._per_s)
+    def wait_s(self, key: str) -> float:
+        """Return after how many seconds a token is there; 0 when one is now."""
+        return self._lacks_s(self._level(key))
 
-    def take(self, key: str, tokens: float = 1.0) -> float:
-        """Take tokens if they are there; return what `wait_s` would have."""
+    def take(self, key: str) -> float:
+        """Take a token if one is there; return what `wait_s` would have."""
         level = self._level(key)
-        wait_s = max(0.0, (tokens - level) / self._per_s)
+        wait_s = self._lacks_s(level)
         if not wait_s:
-            level -= tokens
+            level -= 1.0
         self._levels[key] = (level, self._clock())
         self._levels.move_to_end(key)
         if len(self._levels) > MOST_REMEMBERED:
             self._levels.popitem(last=False)
         return wait_s
+
+    def _lacks_s(self, level: float) -> float:
+        return max(0.0, (1.0 - level) / self._per_s)
 
     def _level(self, key: str) -> float:
         level, at = self._levels.get(key, (self._most, 0.0))

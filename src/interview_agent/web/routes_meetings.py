@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from interview_agent.domain.errors import ConnectorDisabled
 from interview_agent.domain.meeting import Meeting, Status
 from interview_agent.domain.policy import Need
 from interview_agent.domain.upload import AudioForm, Upload
@@ -21,6 +22,7 @@ from interview_agent.web.schemas_answers import (
     RecordingAccepted,
     SegmentsAnswer,
     Started,
+    StartedWithBot,
 )
 from interview_agent.web.upload import open_recording
 
@@ -44,6 +46,8 @@ async def _standing(call: Call, meeting: Meeting) -> dict[str, Any]:
 async def start(call: Call) -> dict[str, Any]:
     """Create a meeting, or return the caller's own one of that id as it is."""
     body: StartBody = call.body
+    if body.auto_join_connector and call.parts.connector is None:
+        raise ConnectorDisabled
     request = StartRequest(
         meeting_id=body.meeting_id,
         mode=body.mode,
@@ -52,7 +56,25 @@ async def start(call: Call) -> dict[str, Any]:
         context=call.parts.policy.context_of(call.caller, body.context),
         recipients=tuple(body.recipients),
     )
-    return await _standing(call, await call.parts.ingest.start(call.caller, request))
+    meeting = await call.parts.ingest.start(call.caller, request)
+    joined = await _joined_at_start(call, meeting, asked=body.auto_join_connector)
+    return {**await _standing(call, meeting), **joined}
+
+
+async def _joined_at_start(call: Call, meeting: Meeting, *, asked: bool | None) -> dict[str, Any]:
+    connector = call.parts.connector
+    joins = connector is not None and connector.requests.joins_at_start(meeting, asked=asked)
+    if connector is None or not joins:
+        return {
+            "connector_auto_join": False,
+            "connector_provider": None,
+            "connector_connected": None,
+        }
+    return {
+        "connector_auto_join": True,
+        "connector_provider": connector.requests.provider,
+        "connector_connected": await connector.requests.join_started(meeting),
+    }
 
 
 def _accepted(call: Call, upload: Upload, accepted: Accepted) -> dict[str, Any]:
@@ -178,10 +200,10 @@ MEETING_ROUTES: tuple[Route, ...] = (
         "/v1/meetings/start",
         start,
         "Start a meeting, or get one's own of that id as it is",
-        Started,
+        StartedWithBot,
         takes=Takes.JSON,
         body=StartBody,
-        errors=(409, 413, 415),
+        errors=(403, 409, 413, 415),
         need=Need.MEETING_WRITE,
     ),
     Route(

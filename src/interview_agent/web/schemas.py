@@ -81,13 +81,21 @@ class StartBody(Form):
     consent: Consent = Consent.UNKNOWN
     context: dict[str, Any] = Field(
         default_factory=dict,
-        description="Free facts; `participants`: [{track, name, role}], `plan`, `scheduled_at`.",
+        description="Free facts; `participants`: [{track, name, role}], `plan`, `scheduled_at`."
+        " Without `track` a participant of a connected meeting is known by `name`.",
         examples=[{"participants": [{"track": "main", "name": "Anna", "role": "interviewer"}]}],
     )
     recipients: Annotated[list[Address], Field(max_length=100)] = Field(
         default_factory=list,
         description="E-mail addresses that the report is sent to.",
         examples=[["hr@example.com"]],
+    )
+    auto_join_connector: bool | None = Field(
+        None,
+        description="Send a bot at once; null: as MEETING_AUTO_JOIN_ON_START says, in real time"
+        " and where `context.join_url` or the connector's kind makes it possible. When that fails"
+        " the answer is its error, the meeting is started all the same, and starting it again"
+        " tries again.",
     )
 
 

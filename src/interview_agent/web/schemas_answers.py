@@ -19,6 +19,14 @@ class Started(BaseModel):
     status: Status
 
 
+class StartedWithBot(Started):
+    """A meeting that takes audio, and what came of sending a bot; null where none was sent."""
+
+    connector_auto_join: bool
+    connector_provider: str | None
+    connector_connected: bool | None
+
+
 class ChunkAccepted(BaseModel):
     """Audio that is durable now; `duplicate`: it already was."""
 

@@ -23,6 +23,7 @@ SAFE = {
     "SERVICE_API_KEYS": "three",
     "STORAGE_MODE": "shared_fs",
     "STORAGE_SHARED_FS_DIR": "/audio",
+    "MEETING_CONNECTOR_PROVIDER": "none",
 }
 BLANKS = [None, "", " ", "\t\n"]
 

@@ -226,3 +226,18 @@ def test_only_the_two_known_roles_count() -> None:
     context = {"participants": [{"track": track, "role": role} for track, role in roles.items()]}
     speakers = {"a": "Anna", "b": "Boris", "c": "Clara", "d": "Dima", "e": "Eva", "f": None}
     assert roles_by_speaker(speakers, context) == {"Anna": "interviewer", "Boris": "candidate"}
+
+
+def test_a_participant_without_a_track_is_known_by_a_name_that_nobody_shares() -> None:
+    context = {
+        "participants": [
+            {"name": " Anna ", "role": "interviewer"},
+            {"name": "Boris", "role": "candidate"},
+            {"name": "Boris", "role": "interviewer"},
+            {"name": "Clara", "role": "interviewer"},
+            {"name": "Eva", "role": "candidate", "track": "elsewhere"},
+            {"track": "c", "role": "candidate"},
+        ]
+    }
+    speakers = {"a": "Anna", "b": "Boris", "c": "Clara", "e": "Eva"}
+    assert roles_by_speaker(speakers, context) == {"Anna": "interviewer", "Clara": "candidate"}

@@ -29,6 +29,7 @@ GOOD = Deployment(
     audience="interview-agent",
     storage_mode="shared_fs",
     has_audio_dir=True,
+    connector="none",
 )
 """A production that nothing is wrong with."""
 
@@ -96,21 +97,27 @@ IN_PROD: list[tuple[dict[str, Any], set[str], set[str]]] = [
     (
         {"connector": "sberjazz_mock"},
         set(),
-        {"connector_not_built", "mock_connector_in_prod"},
+        {"mock_connector_in_prod"},
     ),
-    (GATEWAY, set(), {"connector_not_built"}),
-    (GATEWAY | {"connector_base": " "}, {"sberjazz_api_base_empty"}, {"connector_not_built"}),
+    (GATEWAY, set(), set()),
+    (GATEWAY | {"connector_base": " "}, {"sberjazz_api_base_empty"}, set()),
     (
         GATEWAY | {"connector_base": "http://gateway"},
         {"sberjazz_api_base_not_https"},
-        {"connector_not_built"},
+        set(),
     ),
     (
         GATEWAY | {"has_connector_token": False},
         {"sberjazz_api_token_empty"},
-        {"connector_not_built"},
+        set(),
     ),
-    (GATEWAY | KEYS, {"sberjazz_requires_jwt_auth_mode"}, {"connector_not_built"}),
+    (GATEWAY | {"connector_base": "http://gateway", "connector_needs_https": False}, set(), set()),
+    (
+        GATEWAY | {"connector_call_s": 10.0, "connector_operation_s": 8.0},
+        {"sberjazz_op_lock_too_short"},
+        set(),
+    ),
+    (GATEWAY | KEYS, {"sberjazz_requires_jwt_auth_mode"}, set()),
 ]
 
 ELSEWHERE: list[tuple[dict[str, Any], set[str], set[str]]] = [
@@ -141,7 +148,7 @@ ELSEWHERE: list[tuple[dict[str, Any], set[str], set[str]]] = [
     (
         KEYS | {"connector": "sberjazz"},
         {"sberjazz_api_base_empty"},
-        {"connector_not_built", "sberjazz_api_token_empty"},
+        {"sberjazz_api_token_empty"},
     ),
     (
         KEYS | {"storage_mode": "shared_fs"},

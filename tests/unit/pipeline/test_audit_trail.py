@@ -42,17 +42,21 @@ class Bench:
     def __init__(self, limits: TrailLimits = QUICK, **options: Any) -> None:
         self.store = MemoryAuditStore()
         self.now = NOON
-        self.lost = 0
+        self.lost = self.failures = 0
         self.trail = AuditTrail(
             self.store,
             clock=lambda: self.now,
             on_row_lost=self._lose,
+            on_failure=self._fail,
             limits=limits,
             **options,
         )
 
     def _lose(self) -> None:
         self.lost += 1
+
+    def _fail(self) -> None:
+        self.failures += 1
 
     @property
     def events(self) -> list[AuditEvent]:
@@ -145,6 +149,7 @@ async def test_while_the_database_is_away_rows_wait_and_then_come_in_order() -> 
         bench.trail.tally(ALLOWED)
         await asyncio.sleep(0.05)
         assert bench.events == []
+        assert bench.failures > 0
         bench.store.fault = None
         await until(lambda: len(bench.events) == 21)
     assert [event.reason for event in bench.events][:20] == [str(n) for n in range(20)]
@@ -170,6 +175,7 @@ async def test_an_action_that_cannot_be_recorded_raises_and_is_noted_as_refused(
         await bench.trail.record(ALLOWED)
     assert lines(logged, "security_audit_allow") == []
     [line] = lines(logged, "security_audit_deny")
+    assert bench.failures == 1
     assert (line["status_code"], line["error_code"]) == (503, "db_error")
     bench.store.fault = None
     await bench.trail.flush()

@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from interview_agent.domain.errors import DatabaseError
+from interview_agent.metrics import Metrics
 from interview_agent.ports.audit import AuditEvent, AuditRow
 from interview_agent.runtime.upkeep import sweep_audit
 from memory_audit import MemoryAuditStore
@@ -19,7 +20,8 @@ async def test_rows_past_their_days_are_swept_in_batches_also_after_an_outage() 
     ages = [40] * 7 + [20] * 3
     await store.append([AuditRow(now - timedelta(days=days), EVENT) for days in ages])
     store.fault = DatabaseError()
-    sweep = asyncio.create_task(sweep_audit(store, days=30, batch=3, every_s=0.02))
+    metrics = Metrics("test")
+    sweep = asyncio.create_task(sweep_audit(store, metrics, days=30, batch=3, every_s=0.02))
     await asyncio.sleep(0.05)
     assert len(store.rows) == 10
     store.fault = None
@@ -29,3 +31,4 @@ async def test_rows_past_their_days_are_swept_in_batches_also_after_an_outage() 
     await asyncio.sleep(0.15)
     sweep.cancel()
     assert len(store.rows) == 3
+    assert 'agent_swept_total{kind="audit_row"} 7' in metrics.render()

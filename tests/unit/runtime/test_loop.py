@@ -113,6 +113,7 @@ class WakeTwin:
 
     hints: list[tuple[Stage, str]] = field(default_factory=list)
     buried: list[tuple[str, str]] = field(default_factory=list)
+    waits: int = 0
 
     def notify(self, stage: Stage, meeting_id: str, track: str = "") -> None:
         assert isinstance(track, str)
@@ -122,9 +123,11 @@ class WakeTwin:
         assert (stage, track) == (Stage.STT, "main")
         self.buried.append((meeting_id, reason))
 
-    async def wait(self, stage: Stage, timeout_s: float) -> None:
+    async def wait(self, stage: Stage, timeout_s: float) -> bool:
         assert stage is Stage.STT
         await asyncio.sleep(timeout_s)
+        self.waits += 1
+        return False
 
 
 Act = Callable[[Claim, Callable[[], None]], Awaitable[Outcome]]
@@ -184,6 +187,11 @@ class Bench:
             await task
         assert self.loop.ended.is_set()
 
+    def count_of(self, name: str) -> float:
+        """Return what a counter of the stage shows."""
+        line = self.counted(f'{name}{{stage="stt"}}')
+        return float(line.split()[-1])
+
     def counted(self, name: str) -> str:
         lines = self.metrics.render().splitlines()
         return "\n".join(line for line in lines if line.startswith(name))
@@ -210,6 +218,31 @@ async def test_work_is_done_once_recorded_and_passed_on() -> None:
     assert bench.wake.hints == [(Stage.ENHANCER, "m0")]
     assert bench.handler.runs == {"m0": 1}
     assert 'result="success"' in bench.counted("agent_queue_tasks_total")
+
+
+@pytest.mark.parametrize(
+    ("facts", "counted"),
+    [
+        ({}, "lost_wake_up"),
+        ({"scheduled": True}, None),
+        ({"taken_over": True, "scheduled": True}, "expired_lease"),
+    ],
+)
+async def test_work_that_no_wake_up_brought_is_counted_unless_it_waited_for_its_time(
+    facts: dict[str, bool], counted: str | None
+) -> None:
+    bench = Bench(succeed)
+    (piece,) = bench.work.pieces.values()
+    piece.claim = replace(piece.claim, **facts)
+    piece.due = False
+
+    def done_after_a_while() -> bool:
+        piece.due = piece.due or bench.wake.waits > 1
+        return bool(bench.work.named("complete"))
+
+    await bench.run_until(done_after_a_while)
+    expected = f'agent_swept_total{{kind="{counted}"}} 1' if counted else ""
+    assert bench.counted("agent_swept_total") == expected
 
 
 async def test_a_transient_fault_is_tried_again_with_a_growing_pause_and_then_given_up() -> None:
@@ -327,16 +360,36 @@ async def test_work_taken_over_by_another_is_cancelled_and_says_nothing() -> Non
 
     def lost() -> bool:
         bench.work.taken_over = bench.handler.running.is_set()
-        return "agent_leases_lost_total" in bench.counted("agent_leases_lost_total{")
+        return bench.count_of("agent_leases_lost_total") == 1
 
     await bench.run_until(lost)
+    assert bench.count_of("agent_fenced_commits_total") == 0, "nothing was to be written yet"
     assert bench.work.named("complete", "retry", "give_up", "hand_back") == []
     assert bench.wake.hints == bench.wake.buried == []
 
 
+async def test_a_result_that_comes_too_late_is_counted_as_fenced() -> None:
+    bench = Bench(failing(LeaseLost()))
+    await bench.run_until(lambda: bench.count_of("agent_fenced_commits_total") == 1)
+    assert bench.count_of("agent_leases_lost_total") == 1
+    assert 'result="retry",service="test"} 1' in bench.counted("agent_queue_tasks_total")
+
+
+async def test_every_meter_of_a_stage_is_there_before_its_first_work() -> None:
+    bench = Bench(succeed)
+    shown = bench.metrics.render()
+    for result in ("success", "retry", "error"):
+        assert (
+            f'agent_queue_tasks_total{{queue="q:stt",result="{result}",service="test"}} 0' in shown
+        )
+    assert 'agent_pipeline_stage_latency_ms_count{service="test",stage="stt"} 0' in shown
+    assert bench.counted('agent_loop_ticked_timestamp_seconds{loop="stt"}')
+
+
 async def test_work_without_progress_loses_its_lease() -> None:
     bench = Bench(wait_for_ever, times=replace(TIMES, stuck_s=0.05))
-    await bench.run_until(lambda: bool(bench.counted("agent_leases_lost_total{")))
+    await bench.run_until(lambda: bench.count_of("agent_leases_lost_total") == 1)
+    assert bench.count_of("agent_fenced_commits_total") == 0
     assert bench.work.pieces["m0"].leased, "nobody renews it, so it runs out"
     assert bench.handler.runs == {"m0": 1}
 

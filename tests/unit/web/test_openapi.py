@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from interview_agent.web.app import api_description
 from interview_agent.web.openapi import for_viewer
 from interview_agent.web.routes_admin import ADMIN_ROUTES
+from interview_agent.web.routes_connector import CONNECTOR_ROUTES
 from interview_agent.web.routes_erasure import ERASURE_ROUTES
 from interview_agent.web.routes_events import EVENT_ROUTES
 from interview_agent.web.routes_meetings import MEETING_ROUTES
@@ -17,7 +18,7 @@ from interview_agent.web.routes_meetings import MEETING_ROUTES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROUTES = (*MEETING_ROUTES, *EVENT_ROUTES, *ERASURE_ROUTES, *ADMIN_ROUTES)
+ROUTES = (*MEETING_ROUTES, *EVENT_ROUTES, *ERASURE_ROUTES, *ADMIN_ROUTES, *CONNECTOR_ROUTES)
 DOCUMENT = api_description("1.2.3")
 
 

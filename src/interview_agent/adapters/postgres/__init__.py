@@ -3,6 +3,9 @@
 from interview_agent.adapters.postgres.archive import PostgresArchive
 from interview_agent.adapters.postgres.audit_store import PostgresAuditStore
 from interview_agent.adapters.postgres.backlog import PostgresBacklog
+from interview_agent.adapters.postgres.connector_breakers import PostgresBreakers
+from interview_agent.adapters.postgres.connector_pull import PostgresConnectorPulls
+from interview_agent.adapters.postgres.connector_sessions import PostgresConnectorSessions
 from interview_agent.adapters.postgres.database import Database, open_database
 from interview_agent.adapters.postgres.deletions import PostgresDeletions
 from interview_agent.adapters.postgres.erasure_records import PostgresErasureRecords
@@ -19,6 +22,9 @@ __all__ = [
     "PostgresArchive",
     "PostgresAuditStore",
     "PostgresBacklog",
+    "PostgresBreakers",
+    "PostgresConnectorPulls",
+    "PostgresConnectorSessions",
     "PostgresDeletions",
     "PostgresErasureRecords",
     "PostgresIntake",

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from interview_agent.adapters.postgres.chunk_rows import record
+from interview_agent.adapters.postgres.pull_marks import lock_fences, move_cursors
 from interview_agent.domain.errors import (
     AgentError,
     Conflict,
     ConsentDenied,
+    LeaseLost,
     MeetingGone,
     MeetingTaken,
     SessionTaken,
@@ -63,6 +65,7 @@ class _Known:
     stored: dict[_Key, Stored]
     keys: dict[tuple[str, str, str], int]
     of_frames: set[tuple[str, str]]
+    fences: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,16 @@ def check_numbering(chunk: NewChunk, of_frames: bool) -> None:
 async def accept_chunks(connection: Connection, chunks: Sequence[NewChunk]) -> list[Verdict]:
     """Record the new ones among chunks that are numbered by their senders."""
     meetings = await _open_meetings(connection, chunks)
-    known = await _known(connection, chunks, meetings)
-    return await _settle(connection, chunks, lambda chunk: _judge_chunk(chunk, known))
+    fences = await lock_fences(connection, chunks)
+    known = await _known(connection, chunks, meetings, fences)
+    verdicts = await _settle(connection, chunks, lambda chunk: _judge_chunk(chunk, known))
+    taken = [
+        chunk
+        for chunk, verdict in zip(chunks, verdicts, strict=True)
+        if isinstance(verdict, Receipt)
+    ]
+    await move_cursors(connection, taken)
+    return verdicts
 
 
 async def accept_frames(connection: Connection, chunks: Sequence[NewChunk]) -> list[Verdict]:
@@ -180,7 +191,10 @@ async def _open_meetings(connection: Connection, chunks: Iterable[NewChunk]) -> 
 
 
 async def _known(
-    connection: Connection, chunks: Sequence[NewChunk], meetings: Mapping[str, Standing]
+    connection: Connection,
+    chunks: Sequence[NewChunk],
+    meetings: Mapping[str, Standing],
+    fences: Mapping[str, int],
 ) -> _Known:
     asked = [(chunk, track) for chunk in chunks for track, _ in chunk.rows]
     of_frames = OF_FRAMES.format(
@@ -199,7 +213,7 @@ async def _known(
         [chunk.idempotency_key for chunk, _ in asked],
         [chunk.track for chunk, _ in asked],
     )
-    known = _Known(meetings, {}, {}, set())
+    known = _Known(meetings, {}, {}, set(), fences)
     for row in rows:
         if row["of_frames"]:
             known.of_frames.add((row["meeting_id"], row["track"]))
@@ -213,6 +227,8 @@ async def _known(
 
 def _judge_chunk(chunk: NewChunk, known: _Known) -> Receipt:
     check_meeting(chunk, known.meetings[chunk.meeting_id])
+    if chunk.pull is not None and chunk.pull.fence != known.fences.get(chunk.meeting_id):
+        raise LeaseLost
     for track, _ in chunk.rows:
         check_numbering(chunk, (chunk.meeting_id, track) in known.of_frames)
         if stored := known.stored.get((chunk.meeting_id, track, chunk.seq)):

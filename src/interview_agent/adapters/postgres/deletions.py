@@ -24,6 +24,14 @@ UPDATE stage_work SET due_at = NULL, lease_until = NULL, lease_owner = NULL, epo
 WHERE meeting_id = $1
 """
 
+# The bot is called back by the erasure. Whoever pulls its sound finds the right to do so gone, and
+# the link, which may hold a password, is needed no more.
+_END_CONNECTOR = """
+UPDATE connector_sessions SET wanted = false, join_url = NULL, bot_name = NULL, open_until = NULL,
+    pull_fence = pull_fence + 1, pull_until = NULL, pull_owner = NULL
+WHERE meeting_id = $1
+"""
+
 _RETENTION_DUE = f"""
 INSERT INTO stage_work AS work (meeting_id, stage, wanted, due_at)
 SELECT meeting_id, '{Stage.RETENTION.value}', 1, now() FROM (
@@ -90,6 +98,7 @@ class PostgresDeletions:
             "UPDATE meetings SET deleted_at = now() WHERE meeting_id = $1", meeting_id
         )
         await connection.execute(_END_WORK, meeting_id)
+        await connection.execute(_END_CONNECTOR, meeting_id)
         await connection.execute(
             "INSERT INTO stage_work (meeting_id, stage, wanted, due_at) VALUES ($1, $2, 1, now())",
             meeting_id,

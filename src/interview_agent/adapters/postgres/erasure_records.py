@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from interview_agent.adapters.postgres.database import rows_of
 from interview_agent.adapters.postgres.work import fence
+from interview_agent.domain.connector import SessionState
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.ports.erasure import Cause, Content, OpenDeletion
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from interview_agent.ports.work import Claim
 
 _RETENTION = "retention"
+_WITH_BOT = [state.value for state in SessionState if state.alive]
 _OPEN = "id, extract(epoch FROM now() - requested_at)::float8 AS age_s"
 
 # The digest of an upload is proved once, also where each of its channels is a chunk.
@@ -67,10 +69,19 @@ _FORGET_WHO_AND_WHAT = """
 WITH forgotten AS (
     UPDATE tracks SET checkpoint = NULL, live_checkpoint = NULL, speaker_hint = NULL
     WHERE meeting_id = $1
+), nameless AS (
+    UPDATE connector_tracks SET name = NULL WHERE meeting_id = $1
+), unlinked AS (
+    UPDATE connector_sessions SET join_url = NULL, bot_name = NULL WHERE meeting_id = $1
 )
 UPDATE meetings SET text_deleted_at = coalesce(text_deleted_at, now()), context = '{}',
     recipients = '{}'
 WHERE meeting_id = $1
+"""
+
+_FORGET_CONNECTOR = """
+DELETE FROM connector_sessions WHERE meeting_id = $1
+RETURNING epoch > 0 AND state = ANY($2) AS may_have_bot
 """
 
 _LEFT = """
@@ -185,6 +196,14 @@ class PostgresErasureRecords:
             if count:
                 await self._count(connection, deletion, {content.value: count})
         return count
+
+    async def forget_connector(self, claim: Claim, deletion: OpenDeletion) -> None:
+        async with self._database.transaction() as connection:
+            await fence(connection, claim)
+            may_have_bot = await connection.fetchval(_FORGET_CONNECTOR, claim.meeting_id, _WITH_BOT)
+            if may_have_bot is not None:
+                gone = {"connector_sessions": 1, "bots_not_called_back": int(may_have_bot)}
+                await self._count(connection, deletion, gone)
 
     async def count_strays(self, claim: Claim, deletion: OpenDeletion, files: int) -> None:
         async with self._database.transaction() as connection:

@@ -27,9 +27,15 @@ if TYPE_CHECKING:
     from interview_agent.adapters.postgres.database import Connection, Database
     from interview_agent.ports.work import Claim
 
+HOLE_PATIENCE_S = 5.0
+"""So long a chunk is waited for that a gateway did not deliver. Senders of their own repeat what is
+not acknowledged, so there a hole is filled sooner or later; a gateway may have lost it for good."""
+
 # One look, so that a meeting never seems closed without its last chunk.
 _NEWS = f"""
-SELECT m.closed_version IS NOT DISTINCT FROM m.audio_version AS closed, w.wanted, c.*
+SELECT m.closed_version IS NOT DISTINCT FROM m.audio_version AS closed, w.wanted,
+    CASE WHEN EXISTS (SELECT FROM connector_tracks t WHERE t.meeting_id = $1 AND t.track = $3)
+        THEN now() - make_interval(secs => $7) END AS skips_before, c.*
 FROM meetings m
 JOIN stage_work w ON w.meeting_id = m.meeting_id AND w.stage = $2 AND w.track = $3
     AND w.epoch = $4 AND w.lease_until IS NOT NULL
@@ -93,11 +99,17 @@ class PostgresLiveRecords:
                 claim.epoch,
                 after_seq,
                 limit,
+                HOLE_PATIENCE_S,
             )
         if not rows:
             raise LeaseLost
         chunks = [chunk_of(row) for row in rows if row["seq"] is not None]
-        return LiveNews(chunks, closed=rows[0]["closed"], wanted=rows[0]["wanted"])
+        return LiveNews(
+            chunks,
+            closed=rows[0]["closed"],
+            wanted=rows[0]["wanted"],
+            skips_before=rows[0]["skips_before"],
+        )
 
     async def commit(
         self, claim: Claim, growing: GrowingSegment, commit: LiveCommit

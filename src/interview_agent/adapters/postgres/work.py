@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 # Materialised, because a subquery joined in may be run once for each row and take several.
 _CLAIM = """
 WITH next AS MATERIALIZED (
-    SELECT meeting_id, track FROM stage_work
+    SELECT meeting_id, track, lease_until IS NOT NULL AS taken_over,
+        due_at > updated_at AS scheduled
+    FROM stage_work
     WHERE stage = $1 AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
     ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 )
@@ -30,7 +32,16 @@ UPDATE stage_work AS work SET
     updated_at = now()
 FROM next
 WHERE work.meeting_id = next.meeting_id AND work.stage = $1 AND work.track = next.track
-RETURNING work.meeting_id, work.track, work.epoch, work.wanted, work.attempts, work.trace_id
+RETURNING work.meeting_id, work.track, work.epoch, work.wanted, work.attempts, work.trace_id,
+    next.taken_over, next.scheduled
+"""
+
+_GIVEN_UP_BY_REASON = f"""
+SELECT stage, split_part(coalesce(reason, ''), ':', 1) AS code, count(*) AS number
+FROM (
+    SELECT stage, reason FROM stage_work WHERE {WORK_GIVEN_UP}
+    UNION ALL SELECT '{Stage.STT.value}', reason FROM chunks WHERE {CHUNK_GIVEN_UP}
+) AS given_up GROUP BY stage, code
 """
 
 _MINE = "meeting_id = $1 AND stage = $2 AND track = $3 AND epoch = $4 AND lease_until IS NOT NULL"
@@ -86,6 +97,8 @@ class PostgresWorkStore:
             target=row["wanted"],
             attempts=row["attempts"],
             trace_id=row["trace_id"],
+            taken_over=row["taken_over"],
+            scheduled=row["scheduled"],
         )
 
     async def renew(self, claim: Claim, lease_s: float) -> None:
@@ -157,6 +170,9 @@ class PostgresWorkStore:
                 " < now() - make_interval(secs => $1)"
                 " AND NOT EXISTS (SELECT FROM live_sessions s"
                 " WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now())"
+                " AND NOT EXISTS (SELECT FROM connector_sessions s"
+                " WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now()"
+                " AND s.wanted)"
                 " ORDER BY meeting_id LIMIT 100 FOR UPDATE SKIP LOCKED",
                 quiet_s,
             )
@@ -169,23 +185,23 @@ class PostgresWorkStore:
                 "SELECT stage, count(*) FILTER (WHERE due_at <= now()"
                 " AND (lease_until IS NULL OR lease_until < now())) AS waiting,"
                 " count(*) FILTER (WHERE lease_until >= now()) AS running,"
-                f" count(*) FILTER (WHERE {WORK_GIVEN_UP}) AS failed,"
                 " coalesce(extract(epoch FROM now() - min(due_at)"
                 " FILTER (WHERE due_at <= now())), 0) AS oldest_age_s"
-                " FROM stage_work WHERE due_at IS NOT NULL OR failed GROUP BY stage"
+                " FROM stage_work WHERE due_at IS NOT NULL GROUP BY stage"
             )
-            chunks = await connection.fetchval(
-                f"SELECT count(*) FROM chunks WHERE {CHUNK_GIVEN_UP}"
-            )
+            given_up = await connection.fetch(_GIVEN_UP_BY_REASON)
         found = {row["stage"]: row for row in rows}
-        failed_chunks = {Stage.STT: chunks}
+        reasons: dict[Stage, dict[str, int]] = {stage: {} for stage in Stage}
+        for row in given_up:
+            reasons[Stage(row["stage"])][row["code"]] = row["number"]
         return [
             QueueDepth(
                 stage=stage,
                 waiting=row["waiting"] if row else 0,
                 running=row["running"] if row else 0,
-                failed=(row["failed"] if row else 0) + failed_chunks.get(stage, 0),
+                failed=sum(reasons[stage].values()),
                 oldest_age_s=float(row["oldest_age_s"]) if row else 0.0,
+                reasons=reasons[stage],
             )
             for stage in Stage
             for row in (found.get(stage.value),)

@@ -110,15 +110,16 @@ class ValkeyWakeQueue:
             start = f"({entries[-1][0]}"
         return count
 
-    async def wait(self, stage: Stage, timeout_s: float) -> None:
-        """Return when there may be work of a stage, or after `timeout_s`."""
+    async def wait(self, stage: Stage, timeout_s: float) -> bool:
+        """Wait for a hint that there is work of a stage; False: none came for `timeout_s`."""
         event = self._events[stage]
         try:
             async with asyncio.timeout(timeout_s):
                 await event.wait()
         except TimeoutError:
-            return
+            return False
         event.clear()
+        return True
 
     async def ping(self) -> None:
         """Ask the server for a sign of life. Raises `QueueError`."""

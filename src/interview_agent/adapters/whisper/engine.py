@@ -61,6 +61,8 @@ class SpeechThreads:
         self.threads = threads
         self.live_busy_s = 0.0
         """Seconds that the threads have spent on live work, all together."""
+        self.recording_busy_s = 0.0
+        """The same of recordings."""
         self._numbers = count()
         self._jobs: list[_Job] = []
         self._changed = threading.Condition()
@@ -119,12 +121,14 @@ class SpeechThreads:
                 self._do(jobs)
             finally:
                 with self._changed:
+                    ended = time.monotonic()
                     if jobs[0].urgency is Urgency.RECORDING:
                         self._recordings -= 1
+                        self.recording_busy_s += ended - started
                         self._changed.notify()
                     else:
-                        self._live_at = time.monotonic()
-                        self.live_busy_s += self._live_at - started
+                        self._live_at = ended
+                        self.live_busy_s += ended - started
 
     def _next(self) -> list[_Job]:
         """Wait for work and take it; nothing once the threads are to end."""

@@ -115,6 +115,11 @@ class WhisperSpeechModel(SpeechModel):
         loaded = await asyncio.to_thread(load)
         return cls(loaded, SpeechThreads(threads))
 
+    @property
+    def busy_s(self) -> float:
+        """Seconds that the threads have spent on recordings so far, all together."""
+        return self._threads.recording_busy_s
+
     async def voice(
         self, samples: Samples, state: VoiceState | None
     ) -> tuple[Probabilities, VoiceState]:

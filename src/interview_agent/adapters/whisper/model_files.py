@@ -59,6 +59,17 @@ def is_present(size: str, data_dir: Path) -> bool:
     return True
 
 
+def is_usable(size: str, data_dir: Path) -> bool:
+    """Say whether the next start would find the model named `size`, and the right one.
+
+    Only `base` has a digest to be compared with; its file is read where it changed since.
+    """
+    joined = Path(data_dir) / "models" / FOLDER
+    if size == "base" and (joined / "model.bin").is_file():
+        return can_join(joined, package_folders(), BASE_SHA256)
+    return is_present(size, data_dir)
+
+
 def package_folders() -> list[Path] | None:
     """Return the data folders of the two packages that carry the base model, None if absent."""
     folders = []
@@ -100,6 +111,11 @@ def join_base(target: Path, sources: list[Path] | None, sha256: str) -> Path | N
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return target
+
+
+def can_join(target: Path, sources: list[Path] | None, sha256: str) -> bool:
+    """Say whether `join_base` has what it needs: the right model, or what it is made from."""
+    return sources is not None or is_verified(target, sha256)
 
 
 def is_verified(folder: Path, sha256: str) -> bool:

@@ -40,6 +40,9 @@ class Deployment:
     cors_origins: tuple[str, ...] = ()
     stt_provider: str = "whisper_local"
 
-    connector: Connector = "none"
+    connector: Connector = "sberjazz_mock"
     connector_base: str = ""
+    connector_needs_https: bool = True
     has_connector_token: bool = False
+    connector_call_s: float = 10.0
+    connector_operation_s: float = 48.0

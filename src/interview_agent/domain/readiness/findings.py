@@ -113,14 +113,9 @@ MODEL_MISSING = Finding(
     "Install the packages of the base model, or set WHISPER_MODEL_SIZE to a folder with a model.",
 )
 
-CONNECTOR_NOT_BUILT = Finding(
-    "connector_not_built",
-    "MEETING_CONNECTOR_PROVIDER is set, and this release joins no meetings yet.",
-    "Set MEETING_CONNECTOR_PROVIDER=none.",
-)
 MOCK_CONNECTOR_IN_PROD = Finding(
     "mock_connector_in_prod",
-    "MEETING_CONNECTOR_PROVIDER=sberjazz_mock joins no real meeting.",
+    "MEETING_CONNECTOR_PROVIDER is sberjazz_mock, which joins no real meeting.",
     "Set MEETING_CONNECTOR_PROVIDER=sberjazz, or none.",
 )
 SBERJAZZ_API_BASE_EMPTY = Finding(
@@ -142,6 +137,11 @@ SBERJAZZ_REQUIRES_JWT_AUTH_MODE = Finding(
     "sberjazz_requires_jwt_auth_mode",
     "In production the connector is for identities of single users, and AUTH_MODE is not jwt.",
     "Set AUTH_MODE=jwt.",
+)
+SBERJAZZ_OP_LOCK_TOO_SHORT = Finding(
+    "sberjazz_op_lock_too_short",
+    "One call to the gateway may take longer than a whole operation.",
+    "Set SBERJAZZ_TIMEOUT_SEC to less than four fifths of SBERJAZZ_OP_LOCK_TTL_SEC.",
 )
 SBERJAZZ_STARTUP_PROBE_FAILED = Finding(
     "sberjazz_startup_probe_failed",

@@ -127,8 +127,6 @@ def _surface(facts: Deployment) -> Iterator[Issue]:
 
 
 def _connector(facts: Deployment) -> Iterator[Issue]:
-    if facts.connector != "none":
-        yield findings.CONNECTOR_NOT_BUILT.warning()
     if facts.connector == "sberjazz_mock" and facts.prod:
         yield findings.MOCK_CONNECTOR_IN_PROD.warning()
     if facts.connector != "sberjazz":
@@ -137,7 +135,9 @@ def _connector(facts: Deployment) -> Iterator[Issue]:
         yield findings.SBERJAZZ_API_BASE_EMPTY.error()
     if not facts.has_connector_token:
         yield findings.SBERJAZZ_API_TOKEN_EMPTY.found(prod=facts.prod)
-    if facts.prod and _open_to_readers(facts.connector_base):
+    if facts.prod and facts.connector_needs_https and _open_to_readers(facts.connector_base):
         yield findings.SBERJAZZ_API_BASE_NOT_HTTPS.error()
     if facts.prod and facts.auth_mode != "jwt":
         yield findings.SBERJAZZ_REQUIRES_JWT_AUTH_MODE.error()
+    if facts.connector_call_s > facts.connector_operation_s:
+        yield findings.SBERJAZZ_OP_LOCK_TOO_SHORT.error()

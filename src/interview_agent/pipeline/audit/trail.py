@@ -54,7 +54,8 @@ class AuditTrail:
     """Implements `ports.audit.AuditLog`; `run` is its loop.
 
     Without `keep_rows` the log is all that is kept. `clock` gives the time in UTC; `on_row_lost`
-    is called for each event whose row found no room, and whose line stays.
+    is called for each event whose row found no room, and whose line stays; `on_failure` each time
+    that rows could not be written.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class AuditTrail:
         *,
         clock: Callable[[], datetime],
         on_row_lost: Callable[[], None],
+        on_failure: Callable[[], None],
         keep_rows: bool = True,
         limits: TrailLimits | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._on_row_lost = on_row_lost
+        self._on_failure = on_failure
         self._keep_rows = keep_rows
         self._limits = limits or TrailLimits()
         self._folding = Folding(self._limits.folds)
@@ -108,6 +111,7 @@ class AuditTrail:
             if self._keep_rows:
                 await self._store.append([AuditRow(self._clock(), safe)])
         except DatabaseError as error:
+            self._on_failure()
             self.note(
                 replace(safe, outcome="deny", status_code=_UNAVAILABLE, error_code=error.code)
             )
@@ -138,6 +142,7 @@ class AuditTrail:
                     folded_at = time.monotonic()
                     await self._write_folded()
             except DatabaseError as error:
+                self._on_failure()
                 log.warning("audit_rows_wait", waiting=len(self._rows), cause=str(error))
                 await asyncio.sleep(self._limits.pause_s)
                 self._due.set()

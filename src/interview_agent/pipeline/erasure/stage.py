@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from interview_agent.ports.blob_store import BlobStore
-    from interview_agent.ports.erasure import ErasureRecords, OpenDeletion
+    from interview_agent.ports.erasure import BotRecall, ErasureRecords, OpenDeletion
     from interview_agent.ports.wake_queue import WakeQueue
 
 SETTLE_S = 10.0
 """What was let in before the deletion may still put a file there; so long after, it is swept."""
+
+CALL_BACK_S = 40.0
+"""How long erasure tries to call a bot back; a gateway that is away keeps nothing longer."""
 
 _AGAIN_S = 5.0
 _FAILED_AGAIN_S = 10.0
@@ -31,7 +34,8 @@ log = structlog.get_logger(__name__)
 class ErasureStage:
     """Implements `ports.work.StageHandler`; goes on from wherever it was interrupted.
 
-    It looks twice: at once, and after `settle_s` for what came in behind it.
+    It looks twice: at once, and after `settle_s` for what came in behind it. A bot is called back
+    first, for `call_back_s` at most; without `bots` nobody can do that.
     """
 
     stage = Stage.ERASURE
@@ -42,20 +46,29 @@ class ErasureStage:
         blobs: BlobStore,
         wake: WakeQueue,
         *,
+        bots: BotRecall | None = None,
         settle_s: float = SETTLE_S,
+        call_back_s: float = CALL_BACK_S,
     ) -> None:
         self._records = records
         self._blobs = blobs
         self._wake = wake
+        self._bots = bots
         self._settle_s = settle_s
+        self._call_back_s = call_back_s
 
     async def run(self, claim: Claim, alive: Callable[[], None]) -> Outcome:
         """Delete what there is, and close the proof once nothing can come any more."""
         deletion = await self._records.requested(claim)
         if deletion is None:
             return Outcome()
+        bot_left = self._bots is None or await self._bots.call_back(claim.meeting_id)
+        alive()
         await self._erase_audio(claim, deletion, alive)
         await forget_rows(self._records, claim, deletion, Content, alive)
+        if not bot_left and deletion.age_s < self._call_back_s:
+            return Outcome(again_in_s=_AGAIN_S)
+        await self._records.forget_connector(claim, deletion)
         try:
             await self._wake.forget(claim.meeting_id)
         except QueueError as error:

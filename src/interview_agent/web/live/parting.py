@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import WSCloseCode
 
-_KNOWN_CODES = frozenset(code.value for code in WSCloseCode)
+KNOWN_CODES = frozenset(code.value for code in WSCloseCode)
 
 
 class Parted(Exception):
@@ -18,7 +18,7 @@ class Parted(Exception):
     @property
     def code_label(self) -> str:
         """The code as a label: clients may close with any number up to 4999."""
-        return str(self.code) if self.code in _KNOWN_CODES else "other"
+        return str(self.code) if self.code in KNOWN_CODES else "other"
 
     @property
     def client_listens(self) -> bool:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from interview_agent.adapters.whisper.model_files import find_model, is_verified, join_base
+from interview_agent.adapters.whisper.model_files import (
+    can_join,
+    find_model,
+    is_usable,
+    is_verified,
+    join_base,
+)
 from interview_agent.domain.errors import StartupError
 
 if TYPE_CHECKING:
@@ -67,6 +73,23 @@ def test_a_changed_model_is_found_out_and_made_again(tmp_path: Path) -> None:
     assert not is_verified(target, SHA256)
     join_base(target, sources, SHA256)
     assert (target / "model.bin").read_bytes() == BODY
+
+
+def test_a_damaged_model_is_noticed_unless_it_can_be_made_again(tmp_path: Path) -> None:
+    target, sources = tmp_path / "models" / "whisper-base", packages(tmp_path)
+    assert not can_join(target, None, SHA256)
+    join_base(target, sources, SHA256)
+    assert can_join(target, None, SHA256)
+    (target / "model.bin").write_bytes(BODY[:-1] + b"?")
+    assert not can_join(target, None, SHA256)
+    assert can_join(target, sources, SHA256)
+
+
+def test_a_model_of_ones_own_that_disappears_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").touch()
+    assert is_usable(str(tmp_path), tmp_path)
+    (tmp_path / "model.bin").unlink()
+    assert not is_usable(str(tmp_path), tmp_path)
 
 
 def test_several_starts_at_once_end_with_one_model(tmp_path: Path) -> None:
