@@ -23,7 +23,7 @@ _numbers = count(1)
 @pytest_asyncio.fixture(scope="session")
 async def servers() -> AsyncIterator[EmbeddedAddresses]:
     """A PostgreSQL and a Valkey of this test run."""
-    folder = memory_folder("ia-tests-")
+    folder = memory_folder("servers")
     stack = EmbeddedStack(folder / "data")
     try:
         yield await stack.start()
