@@ -28,7 +28,7 @@ async def servers() -> AsyncIterator[EmbeddedAddresses]:
     if given := os.environ.get("TEST_POSTGRES_DSN"):
         yield EmbeddedAddresses(given, os.environ["TEST_REDIS_URL"], Path())
         return
-    folder = memory_folder("ia-tests-")
+    folder = memory_folder("servers")
     stack = EmbeddedStack(folder / "data")
     try:
         yield await stack.start()

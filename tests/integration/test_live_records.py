@@ -3,90 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from interview_agent.adapters.postgres import (
     Database,
-    PostgresArchive,
     PostgresErasureRecords,
-    PostgresIntake,
-    PostgresLiveRecords,
-    PostgresStageRecords,
-    PostgresWorkStore,
     schedule,
 )
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.domain.route import Stage
-from interview_agent.domain.transcript import DraftSegment, Word
 from interview_agent.pipeline.erasure.batches import forget_rows
 from interview_agent.ports.erasure import TEXT
-from interview_agent.ports.live_records import GrowingSegment, LiveCommit
+from interview_agent.ports.live_records import GrowingSegment
 from interview_agent.ports.transcriber import TrackProgress
-from work_bench import chunk
+from live_records_bench import Bench, commit, draft
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from interview_agent.domain.transcript import Segment
     from interview_agent.ports.work import Claim
-
-
-def draft(text: str, start_s: float = 0.0, end_s: float | None = None) -> DraftSegment:
-    end_s = start_s + 1.0 if end_s is None else end_s
-    return DraftSegment(text, start_s, end_s, (Word(text, start_s, end_s),), 0.9, "en", 0, 1)
-
-
-def commit(*drafts: DraftSegment, grows: bool = False, at: Any = None) -> LiveCommit:
-    return LiveCommit(drafts, grows, {"at": at}, max((each.end_s for each in drafts), default=0.0))
-
-
-class Bench:
-    """Live tracks on a real database."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.intake = PostgresIntake(database)
-        self.archive = PostgresArchive(database)
-        self.work = PostgresWorkStore(database)
-        self.live = PostgresLiveRecords(database)
-        self.batch = PostgresStageRecords(database)
-
-    async def send(self, *seqs: int, track: str = "main", meeting_id: str = "m1") -> None:
-        for seq in seqs:
-            key = f"{track}-{seq}"
-            await self.intake.accept(
-                chunk(seq, meeting_id=meeting_id, track=track, idempotency_key=key, live=True)
-            )
-
-    async def claim(self, stage: Stage = Stage.LIVE, lease_s: float = 60.0) -> Claim:
-        claim = await self.work.claim(stage, "bench", lease_s)
-        assert claim is not None
-        return claim
-
-    async def opened(self, track: str = "main") -> tuple[Claim, GrowingSegment]:
-        await self.send(0, track=track)
-        claim = await self.claim()
-        return claim, (await self.live.open(claim)).growing
-
-    async def want_batch(self, meeting_id: str = "m1", track: str = "main") -> Claim:
-        async with self.database.transaction() as connection:
-            await schedule.want(connection, Stage.STT, [(meeting_id, track, None)])
-        return await self.claim(Stage.STT)
-
-    async def segments(self, meeting_id: str = "m1") -> list[Segment]:
-        return list(await self.archive.segments(meeting_id))
-
-    async def rows(self, statement: str, *values: object) -> list[Any]:
-        async with self.database.connection() as connection:
-            return list(await connection.fetch(statement, *values))
-
-    async def due(self) -> set[str]:
-        rows = await self.rows("SELECT stage FROM stage_work WHERE due_at IS NOT NULL")
-        return {row["stage"] for row in rows}
 
 
 @pytest.fixture
@@ -329,101 +267,3 @@ async def test_a_worker_reports_its_capacity_under_its_name(bench: Bench) -> Non
     await bench.live.report_capacity("w1", 5.0, 3)
     rows = await bench.rows("SELECT worker, capacity, streams FROM live_workers")
     assert [tuple(row) for row in rows] == [("w1", 5.0, 3)]
-
-
-@dataclass
-class Model:
-    """The transcript of a track as a plain list of texts and times, and random changes of it."""
-
-    chance: random.Random
-    lines: list[tuple[str, float]] = field(default_factory=list)
-    grows: bool = False
-    said: int = 0
-
-    @property
-    def end_s(self) -> float:
-        return self.lines[-1][1] + 1.0 if self.lines else 0.0
-
-    def _text(self) -> str:
-        self.said += 1
-        return f"t{self.said}"
-
-    def speak(self) -> LiveCommit:
-        """Continue the growing segment, maybe with others behind it."""
-        start_s = self.lines.pop()[1] if self.grows else self.end_s
-        drafts = [
-            draft(self._text(), start_s + number, start_s + number + 1)
-            for number in range(self.chance.randrange(1, 4))
-        ]
-        self.grows = self.chance.random() < 0.5
-        self.lines += [(each.text, each.start_s) for each in drafts]
-        return commit(*drafts, grows=self.grows)
-
-    def hear_again(self) -> TrackProgress:
-        """Replace what lies between a kept beginning and a moment."""
-        settled = len(self.lines) - self.grows
-        keep = self.chance.randrange(settled + 1)
-        last = self.chance.randrange(keep, settled + 1)
-        begin_s = self.lines[keep - 1][1] + 1 if keep else 0.0
-        until_s = self.lines[last][1] if last < len(self.lines) else self.end_s
-        count = self.chance.randrange(4) if until_s > begin_s else 0
-        step_s = (until_s - begin_s) / max(count, 1)
-        drafts = tuple(
-            draft(self._text(), begin_s + number * step_s, begin_s + (number + 1) * step_s)
-            for number in range(count)
-        )
-        stays = [line for line in self.lines[keep:] if line[1] >= until_s]
-        new = [(each.text, each.start_s) for each in drafts]
-        self.lines = [*self.lines[:keep], *new, *stays]
-        return TrackProgress(keep, drafts, {}, None, until_s, until_s=until_s)
-
-
-@pytest.mark.parametrize("seed", range(8))
-async def test_captions_and_the_whole_hearing_in_turn_agree_with_a_plain_list(
-    bench: Bench, seed: int
-) -> None:
-    """Order, ordinals, names and events hold after any mix of both on two tracks."""
-    chance = random.Random(seed)
-    tracks: dict[str, tuple[Model, Claim, GrowingSegment]] = {}
-    for track in ("left", "right"):
-        claim, growing = await bench.opened(track)
-        tracks[track] = Model(chance), claim, growing
-    names: dict[str, str] = {}
-    for _ in range(25):
-        track = chance.choice(("left", "right"))
-        model, claim, growing = tracks[track]
-        if chance.random() < 0.6:
-            growing = await bench.live.commit(claim, growing, model.speak())
-            tracks[track] = model, claim, growing
-        else:
-            batch = await bench.want_batch(track=track)
-            await bench.batch.commit_progress(batch, model.hear_again())
-            await bench.work.complete(batch)
-        await agrees(bench, {name: model for name, (model, _, _) in tracks.items()})
-        for each in await bench.segments():
-            assert names.setdefault(each.segment_id, each.track) == each.track
-
-
-async def agrees(bench: Bench, models: dict[str, Model]) -> None:
-    """Check rows and events against the models."""
-    for track, model in models.items():
-        rows = await bench.rows(
-            "SELECT ordinal, raw_text, is_final FROM segments WHERE track = $1 AND NOT retracted"
-            " ORDER BY ordinal",
-            track,
-        )
-        assert [row["raw_text"] for row in rows] == [text for text, _ in model.lines]
-        assert [row["ordinal"] for row in rows] == list(range(len(rows)))
-        assert [row["is_final"] for row in rows] == [True] * (len(rows) - model.grows) + [
-            False
-        ] * model.grows
-    replayed: dict[str, Segment] = {}
-    for number, event in enumerate(await bench.archive.events("m1", 0, 1000), 1):
-        assert event.event == number
-        replayed.pop(event.segment_id, None)
-        if event.segment is not None:
-            replayed[event.segment_id] = event.segment
-    now = {each.segment_id: each for each in await bench.segments()}
-    assert {name: (each.raw_text, each.revision) for name, each in replayed.items()} == {
-        name: (each.raw_text, each.revision) for name, each in now.items()
-    }

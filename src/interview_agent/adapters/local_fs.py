@@ -71,6 +71,19 @@ def _name_once(temporary: Path, final: Path) -> None:
         temporary.rename(final)
 
 
+def _read(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _close(file: BinaryIO) -> None:
+    file.close()
+
+
+def _close_late(close: Callable[[_T], None], opening: asyncio.Future[_T]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        close(opening.result())
+
+
 class LocalFsBlobStore:
     """Implements `ports.blob_store.BlobStore` in a folder.
 
@@ -89,6 +102,15 @@ class LocalFsBlobStore:
     async def _run(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
+
+    async def _opened(self, call: Callable[[], _T], close: Callable[[_T], None]) -> _T:
+        """Return what `call` opens; it is closed again where the caller was cancelled meanwhile."""
+        opening = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(partial(_close_late, close))
+            raise
 
     async def prepare(self, marker: str | None = None) -> str:
         """Make the folder, readable by this user alone, and return its marker.
@@ -123,7 +145,7 @@ class LocalFsBlobStore:
         size_bytes = 0
         with _faults():
             await self._run(self._make_folder, parent)
-            folder = await self._run(os.open, parent, _FOLDER_FLAGS)
+            folder = await self._opened(partial(os.open, parent, _FOLDER_FLAGS), os.close)
             try:
                 async with aiofiles.open(
                     temporary,
@@ -151,7 +173,7 @@ class LocalFsBlobStore:
         """Open a blob as a real file for reading; `NotFound` when it is gone for good."""
         with _faults():
             try:
-                return await self._run(self._path(key).open, "rb")
+                return await self._opened(partial(_read, self._path(key)), _close)
             except FileNotFoundError:
                 # A share that is not mounted must not make every chunk look lost.
                 await self._run(self._check_mounted)
