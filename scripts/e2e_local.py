@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from own_service import Api, DemoError, own_folder, service
+from own_service import Api, DemoError, passing_service
 from sample_meeting import send_sample, start_meeting, wait_until_done
 
 if TYPE_CHECKING:
@@ -73,10 +73,8 @@ def smoke_of_own(stt_provider: str) -> None:
     """Start a service, send one meeting, stop it again. Raises `SmokeFailed`."""
     key = secrets.token_urlsafe(24)
     try:
-        with own_folder() as folder:
-            print("starting a service of our own …", flush=True)
-            with service(folder, key, STT_PROVIDER=stt_provider) as address:
-                smoke(address, key)
+        with passing_service(key, STT_PROVIDER=stt_provider) as address:
+            smoke(address, key)
     except DemoError as error:
         raise SmokeFailed(str(error)) from error
 
