@@ -12,7 +12,6 @@ import os
 import secrets
 import sys
 import time
-import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -34,14 +33,18 @@ class SmokeFailed(Exception):
         self.code = code
 
 
+def ask_health(base_url: str) -> None:
+    """Return once `/health` has answered 200. Raises `OSError` for any other answer, or none."""
+    with urllib.request.urlopen(f"{base_url}/health", timeout=5) as answer:
+        answer.read()
+
+
 def wait_for_health(base_url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
     """Wait until `/health` answers 200. Raises `SmokeFailed`."""
     ends = time.monotonic() + timeout_s
     while True:
         try:
-            with urllib.request.urlopen(f"{base_url}/health", timeout=5) as answer:
-                answer.read()
-                return
+            return ask_health(base_url)
         except OSError as error:
             if time.monotonic() > ends:
                 message = f"nobody answers at {base_url}/health after {timeout_s:.0f} s: {error}"
