@@ -28,7 +28,8 @@ CREATE TABLE connector_sessions (
     pull_fence    bigint NOT NULL DEFAULT 0,
     pull_until    timestamptz,
     pull_due_at   timestamptz,
-    pull_failures integer NOT NULL DEFAULT 0
+    pull_failures integer NOT NULL DEFAULT 0,
+    untold_chunks bigint NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE connector_sessions IS 'Meetings that a bot is, or was, asked to be in.';
 COMMENT ON COLUMN connector_sessions.epoch IS 'Counts the bots that we asked for.';
@@ -37,6 +38,7 @@ COMMENT ON COLUMN connector_sessions.open_until IS 'Holds the meeting open until
 COMMENT ON COLUMN connector_sessions.op_fence IS 'Raised by whoever takes the lock of operations.';
 COMMENT ON COLUMN connector_sessions.cursor IS 'Up to here the sound was taken over.';
 COMMENT ON COLUMN connector_sessions.pull_fence IS 'Raised by whoever takes over the pulling.';
+COMMENT ON COLUMN connector_sessions.untold_chunks IS 'New ones since an operator asked last.';
 CREATE INDEX connector_sessions_newest ON connector_sessions (updated_at DESC);
 
 CREATE TABLE connector_tracks (

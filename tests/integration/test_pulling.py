@@ -294,6 +294,26 @@ async def test_one_pull_for_an_operator_takes_what_nobody_pulls(stand: PullStand
     assert (again.pulled, again.failed) == (2, 0)
 
 
+async def test_an_operator_is_told_once_of_what_others_pulled(stand: PullStand) -> None:
+    stand.start()
+    for number in range(4):
+        stand.fake.room("m1").say(sound(number), ANNA)
+    await stand.until_chunks(4)
+    other = stand.pull()
+    told = [await other.pull_once(100, 20) for _ in range(2)]
+    assert [each.ingested for each in told] == [4, 0]
+    assert [(each.scanned, each.connected, each.failed) for each in told] == [(1, 1, 0)] * 2
+    assert told[0].pulled == 1
+
+
+async def test_the_tail_of_a_call_that_ended_is_told_of_too(stand: PullStand) -> None:
+    stand.start()
+    stand.fake.room("m1").say(sound(0), ANNA)
+    stand.fake.room("m1").put("ended", "call_ended")
+    await stand.until_row(state="ended")
+    assert (await stand.pull().pull_once(100, 20)).ingested == 1
+
+
 async def test_the_delay_from_capture_to_acceptance_is_measured(stand: PullStand) -> None:
     stand.fake.room("m1").say(sound(0), ANNA, captured_at_ms=int(time.time() * 1000) - 2_000)
     stand.start()
