@@ -232,22 +232,25 @@ def connector_parts(
 
 def startup_probes(settings: Settings, bots: Bots | None) -> Sequence[Check]:
     """Return the probe of the gateway that is made once, at the start of a production."""
-    probed = settings.is_prod and settings.sberjazz_startup_probe_enabled
-    if bots is None or not probed or settings.meeting_connector_provider != "sberjazz":
+    if bots is None or not _probes(settings) or settings.meeting_connector_provider != "sberjazz":
         return ()
-    connector = bots.connector
-    fatal = settings.sberjazz_startup_probe_fail_fast_in_prod
+    return (partial(probe_gateway, settings, bots.connector),)
 
-    async def look() -> Sequence[Issue]:
-        try:
-            health = await connector.health(deadline_s=_PROBE_S)
-        except ConnectorError as error:
-            return [findings.SBERJAZZ_STARTUP_PROBE_ERROR.found(prod=fatal, about=error.code)]
-        if health.healthy:
-            return []
-        return [findings.SBERJAZZ_STARTUP_PROBE_FAILED.found(prod=fatal)]
 
-    return (look,)
+def _probes(settings: Settings) -> bool:
+    return settings.is_prod and settings.sberjazz_startup_probe_enabled
+
+
+async def probe_gateway(settings: Settings, connector: Connector) -> Sequence[Issue]:
+    """Ask the gateway once how it is, within seconds; an error is what would end a start."""
+    fatal = _probes(settings) and settings.sberjazz_startup_probe_fail_fast_in_prod
+    try:
+        health = await connector.health(deadline_s=_PROBE_S)
+    except ConnectorError as error:
+        return [findings.SBERJAZZ_STARTUP_PROBE_ERROR.found(prod=fatal, about=error.code)]
+    if health.healthy:
+        return []
+    return [findings.SBERJAZZ_STARTUP_PROBE_FAILED.found(prod=fatal)]
 
 
 def open_connector(settings: Settings, stack: AsyncExitStack) -> Connector | None:
