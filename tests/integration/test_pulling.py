@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
@@ -12,7 +13,7 @@ from fake_sberjazz import Fault
 from interview_agent.adapters.postgres import PostgresWorkStore
 from interview_agent.domain.connector import EndReason
 from interview_agent.domain.pulled_audio import track_of
-from pull_stand import PullStand, pull_stand
+from pull_stand import TIMES, PullStand, pull_stand
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -199,6 +200,18 @@ async def test_failures_of_the_gateway_are_counted_until_it_hands_over_sound_aga
     await stand.until_row(pull_failures=4, last_error="connector_invalid_response")
     await stand.until_row(pull_failures=0, last_error=None)
     assert len(await stand.until_chunks(1)) == 1
+
+
+async def test_failures_are_forgotten_too_when_another_bot_came_meanwhile(
+    stand: PullStand,
+) -> None:
+    stand.fake.break_next("live-chunks", Fault("status", times=0))
+    # So late is it known that the bot is another one: the first good pulls are noted in vain.
+    stand.start(stand.pull(times=replace(TIMES, renew_s=0.5)))
+    await stand.until_row(pull_failures=2)
+    await stand.join()
+    stand.fake.faults.clear()
+    await stand.until_row(pull_failures=0)
 
 
 async def test_a_gateway_whose_cursor_goes_round_is_not_asked_without_end(
