@@ -59,6 +59,14 @@ COMMENT ON COLUMN connector_tracks.epoch IS 'By the count of the gateway, which 
 COMMENT ON COLUMN connector_tracks.base_seq IS 'Added to the numbers that the gateway gives in this epoch.';
 COMMENT ON COLUMN connector_tracks.floor_seq IS 'Numbers below are of older epochs.';
 
+CREATE TABLE connector_stray_bots (
+    deletion_id bigint PRIMARY KEY REFERENCES deletions,
+    provider    text NOT NULL,
+    strayed_at  timestamptz NOT NULL DEFAULT now(),
+    looked_at   timestamptz
+);
+COMMENT ON TABLE connector_stray_bots IS 'Deletions whose bot may still be in the meeting.';
+
 CREATE TABLE connector_breakers (
     gateway              text PRIMARY KEY,
     state                text NOT NULL DEFAULT 'closed' CHECK (state IN ('closed', 'open', 'half_open')),

@@ -212,6 +212,7 @@ SWEPT_KINDS = (
     "expired_lease",
     "lost_wake_up",
     "connector_session",
+    "stray_bot",
 )
 SWEPT = _counter(
     "agent_swept_total",

@@ -17,6 +17,7 @@ from interview_agent.adapters.postgres import (
     PostgresBreakers,
     PostgresConnectorSessions,
     PostgresIntake,
+    PostgresStrayBots,
 )
 from interview_agent.adapters.sberjazz import (
     AnswerLimits,
@@ -50,6 +51,7 @@ from interview_agent.pipeline.connector import (
     ReconcileTerms,
     Reconciliation,
     RecoveryTerms,
+    StrayRecall,
 )
 from interview_agent.runtime.connector_gauges import refresh_connector_gauges
 from interview_agent.web.parts import ConnectorParts
@@ -126,7 +128,7 @@ def open_bots(service: Service, parts: Backends, stack: AsyncExitStack) -> Bots 
         add_pulling(service, parts, connector),
     )
     if sweeps(service.roles):
-        _look_after(service, bots)
+        _look_after(service, parts, bots)
     return bots
 
 
@@ -175,14 +177,23 @@ def _reconciliation(
     )
 
 
-def _look_after(service: Service, bots: Bots) -> None:
-    """Let this process reconcile, and close the breaker of a gateway that works again."""
+def _look_after(service: Service, parts: Backends, bots: Bots) -> None:
+    """Let this process reconcile, call stray bots back, and close a breaker in time."""
     settings = service.settings
     if settings.reconciliation_enabled:
         service.loops["connector_reconcile"] = partial(
             bots.reconciliation.run_for_ever,
             every_s=settings.reconciliation_interval_sec,
             limit=settings.reconciliation_limit,
+        )
+        strays = StrayRecall(
+            PostgresStrayBots(parts.database),
+            bots.connector,
+            ask_s=settings.sberjazz_timeout_sec,
+            on_called_back=partial(service.metrics.count, SWEPT, 1, kind="stray_bot"),
+        )
+        service.loops["stray_bots"] = partial(
+            strays.run_for_ever, every_s=settings.reconciliation_interval_sec
         )
     if settings.sberjazz_cb_auto_reset_enabled:
         service.metrics.start_at_zero(BREAKER_RESETS, (_BY_ITSELF,))
