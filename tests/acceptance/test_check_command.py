@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from fake_sberjazz import FakeGateway, serve
 from production_settings import SAFE, SECRET
 
 if TYPE_CHECKING:
@@ -62,6 +63,23 @@ async def test_servers_that_do_not_answer_are_findings_with_their_mend(
     assert SECRET not in printed
     assert "Traceback" not in printed
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_gateway_is_asked_and_found_wanting(tmp_path: Path) -> None:
+    async with serve(FakeGateway(token=SECRET)) as gateway:
+        asked = {
+            "MEETING_CONNECTOR_PROVIDER": "sberjazz",
+            "SBERJAZZ_API_BASE": gateway.address,
+            "SBERJAZZ_API_TOKEN": SECRET,
+        }
+        gateway.health_status = "down"
+        code, printed = await check(tmp_path, **asked)
+        assert code == 0
+        assert "WARNING  sberjazz_startup_probe_failed " in printed
+    code, printed = await check(tmp_path, **SAFE, **asked)
+    assert code == 1
+    assert "ERROR    sberjazz_startup_probe_error " in printed
+    assert SECRET not in printed
 
 
 async def test_it_agrees_with_a_running_installation_and_notices_a_share_that_is_away(

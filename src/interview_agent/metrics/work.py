@@ -52,6 +52,7 @@ SWEPT_KINDS = (
     "expired_lease",
     "lost_wake_up",
     "connector_session",
+    "stray_bot",
 )
 SWEPT = counter(
     "agent_swept_total",

@@ -150,12 +150,12 @@ SBERJAZZ_OP_LOCK_TOO_SHORT = Finding(
 )
 SBERJAZZ_STARTUP_PROBE_FAILED = Finding(
     "sberjazz_startup_probe_failed",
-    "The gateway of the connector said at the start that it is not healthy.",
+    "The gateway of the connector says that it is not healthy.",
     "Look at the gateway behind SBERJAZZ_API_BASE.",
 )
 SBERJAZZ_STARTUP_PROBE_ERROR = Finding(
     "sberjazz_startup_probe_error",
-    "The gateway of the connector could not be asked at the start.",
+    "The gateway of the connector could not be asked.",
     "Check SBERJAZZ_API_BASE, SBERJAZZ_API_TOKEN and the way to it.",
 )
 
