@@ -193,6 +193,7 @@ async def test_servers_die_with_a_killed_parent_and_start_again(
     assert await asyncio.to_thread(said_started, parent)
     assert all(servers_of(home / "data").values())
     parent.kill()
+    await asyncio.to_thread(parent.wait)
     # No wait for the children: the next start has to bear with a server that is still dying.
     addresses = await stack.start()
     assert await ask(addresses, "select 1") == 1
