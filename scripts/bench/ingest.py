@@ -44,7 +44,7 @@ PACED_PART = 0.7
 """Of what was acknowledged at most, for the latency of requests on a schedule."""
 FLOOD_CONNECTIONS = 1_200
 """More than the service takes from one address."""
-FLOOD_TIMES, FLOOD_MOST_PER_S = 3.0, 3_000.0
+FLOOD_TIMES, FLOOD_LEAST_PER_S, FLOOD_MOST_PER_S = 3.0, 400.0, 3_000.0
 NORMAL_PER_S, NORMAL_CONNECTIONS = 20.0, 8
 SYNCS = 40
 
@@ -81,13 +81,13 @@ class Bench:
 
     lengths: Lengths
     folder: Path
-    quiet: bool
+    last_line_only: bool
     findings: Findings = field(default_factory=Findings)
     began_s: float = field(default_factory=time.monotonic)
 
     def say(self, text: str) -> None:
         """Print a line for people."""
-        if not self.quiet:
+        if not self.last_line_only:
             print(text, flush=True)
 
     @contextlib.contextmanager
@@ -164,7 +164,8 @@ class Bench:
         lengths, saturated = self.lengths, self.findings.saturated
         if saturated is None:
             return
-        per_s = min(FLOOD_TIMES * saturated.outcome.acked_per_s, FLOOD_MOST_PER_S)
+        per_s = FLOOD_TIMES * saturated.outcome.acked_per_s
+        per_s = min(max(per_s, FLOOD_LEAST_PER_S), FLOOD_MOST_PER_S)
         normal = asyncio.create_task(
             self._send(
                 service,
@@ -180,7 +181,7 @@ class Bench:
         flood = await self._load(
             "flood",
             service,
-            Load("uploads", FLOOD_CONNECTIONS, lengths.flood, per_s=per_s, drain_s=0.0),
+            Load("uploads", FLOOD_CONNECTIONS, lengths.flood, per_s=per_s),
         )
         outcome = await normal
         self.findings.flood = Flood(
@@ -189,6 +190,7 @@ class Bench:
 
     async def _load(self, name: str, service: Service, load: Load) -> Measured:
         """Send a load and watch what it costs."""
+        await service.settle()
         with self.part(name):
             async with service.watched() as watch:
                 outcome = await self._send(service, load)

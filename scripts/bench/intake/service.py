@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import asyncpg
 
 from captions.process_tree import PERIOD_S, ProcessTree, Usage
 from fault_servers import OwnServers
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 LAG_EVERY_S = 0.05
 MOST_HELD = 900
 """Sockets that one caller may hold here, who is everybody; the default is 600."""
+
+SETTLE_S = 15.0
+"""Longest wait for what the load before has left to be done."""
+_SETTLE_EVERY_S = 0.3
+_DUE = "SELECT EXISTS (SELECT FROM stage_work WHERE due_at <= now())"
 
 _LAG_GAUGE = re.compile(r"^agent_event_loop_lag_seconds(?:\{\})? (\S+)$", re.MULTILINE)
 
@@ -63,6 +69,16 @@ class Service:
         self._api = api
         self._pids = {"api": api.pid, "postgres": servers.postgres.pid, "worker": worker.pid}
 
+    async def settle(self) -> None:
+        """Wait until the workers have nothing to do, so that a load is not slowed by the last."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_S):
+                    await _until_idle(connection)
+        finally:
+            await connection.close()
+
     async def start_meetings(self, names: set[str]) -> None:
         """Start meetings that somebody is to listen to."""
         for name in sorted(names):
@@ -95,6 +111,13 @@ class Service:
         ):
             found = _LAG_GAUGE.search(await answer.text())
         return float(found[1]) if found else None
+
+
+async def _until_idle(connection: Any) -> None:
+    while True:
+        if not await connection.fetchval(_DUE):
+            return
+        await asyncio.sleep(_SETTLE_EVERY_S)
 
 
 async def _follow(watch: Watch, trees: dict[str, ProcessTree]) -> None:
