@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO
 
 from interview_agent.settings import Settings
@@ -81,15 +82,24 @@ def own_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def service(folder: Path, key: str, **more: str) -> Iterator[str]:
-    """Run every role until the block ends, and return the address; `more` are other settings."""
+def passing_service(key: str, **chosen: str) -> Iterator[str]:
+    """Run a service whose folder is new and goes with it, and return the address."""
+    with TemporaryDirectory(prefix="ia-smoke-") as folder:
+        print("starting a service of our own …", flush=True)
+        with service(Path(folder), key, **chosen) as address:
+            yield address
+
+
+@contextmanager
+def service(folder: Path, key: str, **chosen: str) -> Iterator[str]:
+    """Run every role with the `chosen` settings until the block ends, and return the address."""
     settings = {field.upper() for field in Settings.model_fields}
     environment = {
         name: value
         for name, value in os.environ.items()
         if name.removesuffix("_FILE") not in settings
     }
-    environment |= {"DATA_DIR": str(folder / "data"), "API_PORT": "0", "API_KEYS": key} | more
+    environment |= {"DATA_DIR": str(folder / "data"), "API_PORT": "0", "API_KEYS": key} | chosen
     with (folder / "service.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "interview_agent", "--role=all"],

@@ -18,6 +18,7 @@ from http_stand_ins import Readying
 from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import (
     Database,
+    MeetingQuota,
     PostgresArchive,
     PostgresBacklog,
     PostgresDeletions,
@@ -178,6 +179,7 @@ async def access_server(
     trusted: tuple[str, ...] = (),
     origins: Origins | None = None,
     backlog_max_chunks: int = 1000,
+    meetings_max_per_hour: int | None = None,
     max_connections: int = 1000,
     connector: Callable[[Database, NotedAudit], ConnectorParts] | None = None,
 ) -> AsyncIterator[AccessServer]:
@@ -186,8 +188,9 @@ async def access_server(
     await blobs.prepare()
     archive, audit = PostgresArchive(database), NotedAudit()
     backlog = Backlog(PostgresBacklog(database), backlog_max_chunks)
+    quota = MeetingQuota(meetings_max_per_hour)
     ingest = Ingest(
-        PostgresIntake(database),
+        PostgresIntake(database, quota=quota),
         archive,
         blobs,
         NoWakeUps(),
@@ -198,7 +201,7 @@ async def access_server(
     app = build_app(
         WebParts(
             ingest=ingest,
-            live=LiveIngest(LiveParts(ingest.chunk, PostgresLiveSessions(database))),
+            live=LiveIngest(LiveParts(ingest.chunk, PostgresLiveSessions(database, quota=quota))),
             reader=Reader(archive, pii_masking=True),
             feed=Feed(archive, LocalBroadcast(), pii_masking=True),
             erasure=erasure_by(PostgresDeletions(database), audit=audit),

@@ -31,6 +31,7 @@ class Hints:
     def __init__(self) -> None:
         self.told: list[tuple[Stage, str, str]] = []
         self.away: set[Stage] = set()
+        self.unburied: list[tuple[Stage, str, str]] = []
 
     def notify(self, stage: Stage, meeting_id: str, track: str = "") -> None:
         """Remember it."""
@@ -38,6 +39,13 @@ class Hints:
 
     def bury(self, stage: Stage, meeting_id: str, track: str, reason: str) -> None:
         """Forget it."""
+
+    async def unbury(self, stage: Stage, meeting_id: str, track: str) -> int:
+        """Remember it."""
+        if stage in self.away:
+            raise QueueError
+        self.unburied.append((stage, meeting_id, track))
+        return 1
 
     async def wait(self, stage: Stage, timeout_s: float) -> bool:
         """Hear nothing."""

@@ -1,3 +1,3 @@
 """What every kind of test may ask for."""
 
-pytest_plugins = ["real_servers", "real_speech", "running_agents"]
+pytest_plugins = ["machine_pace", "real_servers", "real_speech", "running_agents"]

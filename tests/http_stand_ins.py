@@ -106,6 +106,10 @@ class Doors:
 class Absent:
     """An archive whose database is away."""
 
+    async def owner(self, meeting_id: str) -> Any:
+        """Fail."""
+        raise DatabaseError(meeting_id, retry_after_s=7)
+
     async def meeting(self, meeting_id: str) -> Any:
         """Fail."""
         raise DatabaseError(meeting_id, retry_after_s=7)

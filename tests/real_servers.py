@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -22,8 +24,11 @@ _numbers = count(1)
 
 @pytest_asyncio.fixture(scope="session")
 async def servers() -> AsyncIterator[EmbeddedAddresses]:
-    """A PostgreSQL and a Valkey of this test run."""
-    folder = memory_folder("ia-tests-")
+    """A PostgreSQL and a Valkey of this test run, or those that the environment names."""
+    if given := os.environ.get("TEST_POSTGRES_DSN"):
+        yield EmbeddedAddresses(given, os.environ["TEST_REDIS_URL"], Path())
+        return
+    folder = memory_folder("servers")
     stack = EmbeddedStack(folder / "data")
     try:
         yield await stack.start()
@@ -36,6 +41,8 @@ async def servers() -> AsyncIterator[EmbeddedAddresses]:
 async def template(servers: EmbeddedAddresses) -> str:
     """Name of a database with every migration applied, to be cloned."""
     connection = await asyncpg.connect(servers.postgres_dsn)
+    # Outer servers may have seen an earlier run.
+    await connection.execute("DROP DATABASE IF EXISTS migrated")
     await connection.execute("CREATE DATABASE migrated")
     await connection.close()
     database = await open_database(
@@ -49,7 +56,7 @@ async def template(servers: EmbeddedAddresses) -> str:
 @pytest_asyncio.fixture
 async def dsn(servers: EmbeddedAddresses, template: str) -> AsyncIterator[str]:
     """Address of an empty, migrated database."""
-    name = f"test_{next(_numbers)}"
+    name = f"test_{os.getpid()}_{next(_numbers)}"
     connection = await asyncpg.connect(servers.postgres_dsn)
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield database_dsn(servers, name)

@@ -28,7 +28,7 @@ Track = npt.NDArray[np.int16]
 @pytest.fixture(scope="session")
 def model_folder() -> Iterator[Path]:
     """Whisper base, joined from its packages."""
-    folder = memory_folder("ia-model-")
+    folder = memory_folder("model")
     try:
         yield find_model("base", folder)
     finally:

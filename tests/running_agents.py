@@ -142,7 +142,7 @@ class Agent:
         return await self.until(meeting_id, lambda found: found["status"] == "done", timeout_s)
 
     async def until(
-        self, meeting_id: str, check: Callable[[Any], bool], timeout_s: float = 60.0
+        self, meeting_id: str, check: Callable[[Any], bool], timeout_s: float = 120.0
     ) -> Any:
         """Return the meeting once `check` holds for it."""
         found: Any = None

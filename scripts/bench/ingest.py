@@ -243,7 +243,7 @@ def sync_ms(folder: Path) -> float:
 def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="short parts: about 2 minutes")
+    parser.add_argument("--quick", action="store_true", help="short parts: about 3 minutes")
     parser.add_argument("--json", action="store_true", help="print nothing but the last line")
     parser.add_argument("--folder", type=Path, help="where the disk to be measured is mounted")
     return parser.parse_args(arguments)

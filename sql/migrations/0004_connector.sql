@@ -28,7 +28,8 @@ CREATE TABLE connector_sessions (
     pull_fence    bigint NOT NULL DEFAULT 0,
     pull_until    timestamptz,
     pull_due_at   timestamptz,
-    pull_failures integer NOT NULL DEFAULT 0
+    pull_failures integer NOT NULL DEFAULT 0,
+    untold_chunks bigint NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE connector_sessions IS 'Meetings that a bot is, or was, asked to be in.';
 COMMENT ON COLUMN connector_sessions.epoch IS 'Counts the bots that we asked for.';
@@ -37,6 +38,7 @@ COMMENT ON COLUMN connector_sessions.open_until IS 'Holds the meeting open until
 COMMENT ON COLUMN connector_sessions.op_fence IS 'Raised by whoever takes the lock of operations.';
 COMMENT ON COLUMN connector_sessions.cursor IS 'Up to here the sound was taken over.';
 COMMENT ON COLUMN connector_sessions.pull_fence IS 'Raised by whoever takes over the pulling.';
+COMMENT ON COLUMN connector_sessions.untold_chunks IS 'New ones since an operator asked last.';
 CREATE INDEX connector_sessions_newest ON connector_sessions (updated_at DESC);
 
 CREATE TABLE connector_tracks (
@@ -56,6 +58,14 @@ COMMENT ON COLUMN connector_tracks.join_epoch IS 'Epoch of the session that the 
 COMMENT ON COLUMN connector_tracks.epoch IS 'By the count of the gateway, which may not count.';
 COMMENT ON COLUMN connector_tracks.base_seq IS 'Added to the numbers that the gateway gives in this epoch.';
 COMMENT ON COLUMN connector_tracks.floor_seq IS 'Numbers below are of older epochs.';
+
+CREATE TABLE connector_stray_bots (
+    deletion_id bigint PRIMARY KEY REFERENCES deletions,
+    provider    text NOT NULL,
+    strayed_at  timestamptz NOT NULL DEFAULT now(),
+    looked_at   timestamptz
+);
+COMMENT ON TABLE connector_stray_bots IS 'Deletions whose bot may still be in the meeting.';
 
 CREATE TABLE connector_breakers (
     gateway              text PRIMARY KEY,

@@ -9,6 +9,7 @@ import pty
 import re
 import signal
 import sys
+import time
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest_asyncio
 
 from captions.words import edits
 from cutting_proxy import CuttingProxy
+from forged_tokens import SecretSigner, claims, token
 from running_agents import KEY
 
 if TYPE_CHECKING:
@@ -211,6 +213,26 @@ async def test_a_wrong_key_is_said_in_one_sentence(agents: Agents, live: Live) -
     assert (process.returncode, out) == (1, "")
     assert "does not know this API key" in remarks.splitlines()[-1]
     assert "Traceback" not in remarks
+
+
+async def test_a_token_goes_before_a_key(agents: Agents, live: Live) -> None:
+    secret = "a-secret-of-at-least-32-bytes-for-tests"
+    agent = agents.make(
+        STT_PROVIDER="mock", AUTH_MODE="jwt", OIDC_ALGORITHMS="HS256", JWT_SHARED_SECRET=secret
+    )
+    await agent.start()
+    now = int(time.time())
+    shown = token(SecretSigner(secret.encode()), claims(iat=now, exp=now + 600))
+    for given in ({"ACCESS_TOKEN": shown}, {"ACCESS_TOKEN": "wrong"}):
+        process = await live(agent.address, "-", API_KEY="wrong", **given)
+        assert process.stdin is not None
+        process.stdin.write(SILENCE)
+        _, remarks = await ended(process)
+        assert process.returncode == (0 if given["ACCESS_TOKEN"] == shown else 1), remarks
+        assert shown not in remarks
+    process = await live(agent.address, "-", "--token", shown, ACCESS_TOKEN="wrong")
+    await ended(process)
+    assert process.returncode == 0
 
 
 async def test_a_terminal_gets_captions_in_place(agents: Agents, live: Live) -> None:

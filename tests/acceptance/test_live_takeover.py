@@ -114,7 +114,7 @@ async def owner_of(dsn: str) -> int:
         )
     finally:
         await connection.close()
-    return int(owner.rpartition(":")[2])
+    return int(owner.split(":")[1])
 
 
 @pytest.mark.slow

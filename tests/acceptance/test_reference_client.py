@@ -6,10 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from machine_pace import Pace
     from running_agents import Agents
 
 
-async def test_one_tiny_chunk_and_no_finish_lead_to_a_report_within_20_s(agents: Agents) -> None:
+async def test_one_tiny_chunk_and_no_finish_lead_to_a_report_within_20_s(
+    agents: Agents, pace: Pace
+) -> None:
     (agent,) = agents.make_apart(["all"], STT_PROVIDER="mock")
     await agent.start()
     status, started = await agent.call(
@@ -33,7 +36,7 @@ async def test_one_tiny_chunk_and_no_finish_lead_to_a_report_within_20_s(agents:
     found = await agent.until(
         "e2e-1", lambda seen: bool(seen["enhanced_transcript"]) and seen["report"] is not None
     )
-    assert time.monotonic() - sent_at < 20
+    assert time.monotonic() - sent_at < pace.slowed(20)
     assert found["status"] == "done"
     assert found["enhanced_transcript"] == "UNKNOWN: mock_transcript bytes=15 sr=16000."
     assert {"summary", "bullets", "risk_flags", "recommendation"} <= set(found["report"])

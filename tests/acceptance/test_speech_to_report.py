@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "config" / "sample" / "interview_en.stereo.wav"
 SPEECH = ROOT / "tests" / "data" / "libri_2412_0.wav"
+OTHER_SPEECH = ROOT / "tests" / "data" / "0870_sense.wav"
 REFERENCE = (
     "if the reader will excuse me i will say nothing of my antecedents nor of the circumstances"
     " which led me to leave my native country the narrative would be tedious to him and painful to"
@@ -104,13 +105,14 @@ async def test_what_cannot_be_heard_is_said_and_its_neighbours_are_heard(agents:
     assert "antecedents" in done["raw_transcript"]
     assert done["report"]["gaps"] == done["gaps"]
     first_version = done["version"]
-    await agent.send("mixed", 2, SPEECH.read_bytes(), codec="wav")
+    await agent.send("mixed", 2, OTHER_SPEECH.read_bytes(), codec="wav")
     await agent.call("POST", "/v1/meetings/mixed/finish")
     again = await agent.until(
         "mixed", lambda found: found["status"] == "done" and found["version"] > first_version
     )
     assert again["gaps"] == []
-    assert again["raw_transcript"].count("antecedents") == 2
+    heard = again["raw_transcript"].lower()
+    assert heard.count("antecedents") == heard.count("dashwood") == 1
 
 
 async def test_silence_gives_no_text(agents: Agents) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest_asyncio.fixture
 async def own() -> AsyncIterator[OwnServers]:
     """A PostgreSQL, a Valkey and processes that use them, for one test alone."""
-    folder = memory_folder("ia-faults-")
+    folder = memory_folder("faults")
     servers = OwnServers(folder)
     try:
         await servers.start()

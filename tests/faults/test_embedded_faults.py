@@ -13,10 +13,13 @@ from fault_oracle import settled, temporaries
 from fault_servers import children_named
 
 if TYPE_CHECKING:
+    from machine_pace import Pace
     from running_agents import Agents
 
 
-async def test_embedded_servers_killed_under_ingest_are_started_again(agents: Agents) -> None:
+async def test_embedded_servers_killed_under_ingest_are_started_again(
+    agents: Agents, pace: Pace
+) -> None:
     """F07, F22 on the default installation: 503 meanwhile, the process stays, nothing is lost."""
     agent = agents.make(STT_PROVIDER="mock", MEETING_QUIET_SEC="60")
     await agent.start()
@@ -28,9 +31,9 @@ async def test_embedded_servers_killed_under_ingest_are_started_again(agents: Ag
             if name == "postgres":
                 await driver.until_refused()
             await driver.until_ok(30)
-            assert driver.journal.first_ok_after(killed_s + 0.1) < 8
+            assert driver.journal.first_ok_after(killed_s + 0.1) < pace.slowed(8)
     assert {each.code for each in driver.journal.refusals} == {"db_error"}
-    assert max(each.took_s for each in driver.journal.refusals) < 3
+    assert max(each.took_s for each in driver.journal.refusals) < pace.slowed(3)
     await settled(agent, driver.journal)
     stored = 0
     for meeting_id in ("a", "b"):

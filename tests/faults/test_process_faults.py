@@ -15,6 +15,7 @@ from fault_oracle import judge, settled
 from fault_servers import children_named, frozen, tree
 
 if TYPE_CHECKING:
+    from machine_pace import Pace
     from running_agents import Agents
 
 MOCK = {"STT_PROVIDER": "mock", "MEETING_QUIET_SEC": "60"}
@@ -37,7 +38,7 @@ def speech_runs(found: Any) -> bool:
 
 
 async def test_an_api_killed_under_load_keeps_every_acknowledgement(
-    agents: Agents, dsn: str
+    agents: Agents, dsn: str, pace: Pace
 ) -> None:
     """F01: kill -9 again and again; ready again within seconds."""
     api, worker = agents.make_apart(["api", "worker"], **MOCK)
@@ -48,7 +49,7 @@ async def test_an_api_killed_under_load_keeps_every_acknowledgement(
             await api.kill()
             started_s = time.monotonic()
             await api.start()
-            assert time.monotonic() - started_s < 10
+            assert time.monotonic() - started_s < pace.slowed(10)
         await driver.until_ok(60)
     assert driver.journal.unknown
     await settled(api, driver.journal)
@@ -56,7 +57,9 @@ async def test_an_api_killed_under_load_keeps_every_acknowledgement(
     assert await api.stop() == await worker.stop() == 0
 
 
-async def test_a_stop_under_load_is_graceful_whatever_the_role(agents: Agents, dsn: str) -> None:
+async def test_a_stop_under_load_is_graceful_whatever_the_role(
+    agents: Agents, dsn: str, pace: Pace
+) -> None:
     """F40: exit code 0, nothing acknowledged is lost, no lease is left to run out."""
     api, worker = agents.make_apart(["api", "worker"], **MOCK)
     await asyncio.gather(api.start(), worker.start())
@@ -65,7 +68,7 @@ async def test_a_stop_under_load_is_graceful_whatever_the_role(agents: Agents, d
             await driver.until_ok(40)
             asked_s = time.monotonic()
             assert await agent.stop() == 0
-            assert time.monotonic() - asked_s < 10
+            assert time.monotonic() - asked_s < pace.slowed(10)
             if agent is worker:
                 connection = await asyncpg.connect(dsn)
                 leases = await connection.fetchval(
@@ -108,7 +111,9 @@ BROKEN_OFF = (
 )
 
 
-async def test_a_start_that_is_broken_off_at_any_moment_can_be_repeated(agents: Agents) -> None:
+async def test_a_start_that_is_broken_off_at_any_moment_can_be_repeated(
+    agents: Agents, pace: Pace
+) -> None:
     """F41: while libraries load, the cluster is made, the schema is migrated."""
     agent = agents.make(name="данные с пробелом " + "x" * 160, STT_PROVIDER="mock")
     for number, delay_s in BROKEN_OFF:
@@ -118,7 +123,7 @@ async def test_a_start_that_is_broken_off_at_any_moment_can_be_repeated(agents: 
         agent.signal(number)
         asked_s = time.monotonic()
         code = await agent.ended(20)
-        assert time.monotonic() - asked_s < 8
+        assert time.monotonic() - asked_s < pace.slowed(8)
         assert code == (-9 if number is signal.SIGKILL else 0), agent.log[-3000:]
         assert "Traceback" not in agent.log
     await agent.start()
@@ -153,7 +158,7 @@ async def test_a_frozen_worker_is_replaced_and_its_late_results_are_fenced(
 
 
 async def test_a_stop_in_mid_speech_takes_no_more_audio_and_hands_its_work_back_at_once(
-    agents: Agents, dsn: str
+    agents: Agents, dsn: str, pace: Pace
 ) -> None:
     """F40: what does not end within the grace is handed back; nobody waits for a lease."""
     (agent,) = agents.make_apart(
@@ -170,7 +175,7 @@ async def test_a_stop_in_mid_speech_takes_no_more_audio_and_hands_its_work_back_
     assert (status, said["detail"]["code"]) == (503, "backpressure")
     assert (await agent.call("GET", "/ready"))[0] == 503
     assert await agent.ended() == 0
-    assert time.monotonic() - asked_s < 8
+    assert time.monotonic() - asked_s < pace.slowed(8)
     connection = await asyncpg.connect(dsn)
     rows = await connection.fetch("SELECT * FROM stage_work WHERE stage = 'stt'")
     await connection.close()
@@ -182,7 +187,9 @@ async def test_a_stop_in_mid_speech_takes_no_more_audio_and_hands_its_work_back_
     assert done["raw_transcript"].lower().count("good morning") == 1
 
 
-async def test_a_dead_database_at_start_is_waited_for_until_a_signal(agents: Agents) -> None:
+async def test_a_dead_database_at_start_is_waited_for_until_a_signal(
+    agents: Agents, pace: Pace
+) -> None:
     """A signal during the wait ends it at once, with exit code 0 and no traceback."""
     (api,) = agents.make_apart(["api"], **MOCK, POSTGRES_DSN="postgresql://nobody@127.0.0.1:1/none")
     await api.launch()
@@ -191,7 +198,7 @@ async def test_a_dead_database_at_start_is_waited_for_until_a_signal(agents: Age
     api.signal(signal.SIGTERM)
     asked_s = time.monotonic()
     assert await api.ended() == 0
-    assert time.monotonic() - asked_s < 1
+    assert time.monotonic() - asked_s < pace.slowed(1)
     assert "Traceback" not in api.log
 
 

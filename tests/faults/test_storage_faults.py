@@ -12,6 +12,7 @@ from fault_driver import Driver
 from fault_oracle import judge, settled, temporaries
 
 if TYPE_CHECKING:
+    from machine_pace import Pace
     from running_agents import Agent, Agents
 
 MOCK = {"STT_PROVIDER": "mock", "MEETING_QUIET_SEC": "60"}
@@ -25,7 +26,7 @@ async def try_chunk(agent: Agent, seq: int, body: bytes) -> tuple[int, Any]:
 
 
 async def test_a_full_disk_refuses_and_the_same_chunk_is_taken_once_there_is_room(
-    agents: Agents,
+    agents: Agents, pace: Pace
 ) -> None:
     """F14, F15: a write that fails in the middle is a 503 and leaves nothing."""
     (agent,) = agents.make_apart(["all"], **MOCK)
@@ -35,7 +36,7 @@ async def test_a_full_disk_refuses_and_the_same_chunk_is_taken_once_there_is_roo
     resource.prlimit(agent.pid, resource.RLIMIT_FSIZE, (LIMIT_BYTES, hard))
     asked_s = time.monotonic()
     status, said = await try_chunk(agent, 0, LARGE)
-    assert time.monotonic() - asked_s < 3
+    assert time.monotonic() - asked_s < pace.slowed(3)
     assert (status, said["detail"]["code"]) == (503, "storage_error")
     status, said = await agent.call(
         "POST",
@@ -56,7 +57,7 @@ async def test_a_full_disk_refuses_and_the_same_chunk_is_taken_once_there_is_roo
 
 
 async def test_a_folder_of_audio_that_goes_away_is_missed_and_found_again(
-    agents: Agents, dsn: str
+    agents: Agents, dsn: str, pace: Pace
 ) -> None:
     """F18: nothing is written beside the share, and what was stored is not called lost."""
     (agent,) = agents.make_apart(["all"], **MOCK)
@@ -77,9 +78,11 @@ async def test_a_folder_of_audio_that_goes_away_is_missed_and_found_again(
             away.rename(blob_dir)
             back_s = time.monotonic()
             await driver.until_ok(10)
-            assert driver.journal.first_ok_after(back_s) < 5
+            assert driver.journal.first_ok_after(back_s) < pace.slowed(5)
     assert {each.code for each in driver.journal.refusals} == {"storage_error"}
-    assert all(each.took_s < 3 and each.retry_after for each in driver.journal.refusals)
+    assert all(
+        each.took_s < pace.slowed(3) and each.retry_after for each in driver.journal.refusals
+    )
     await settled(agent, driver.journal)
     assert await judge(dsn, blob_dir, driver.journal)
     assert temporaries(blob_dir) == []

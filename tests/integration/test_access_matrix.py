@@ -257,14 +257,21 @@ async def test_head_is_judged_as_get_is(database: Database, tmp_path: Path) -> N
                 assert statuses[0] == statuses[1], (name, path)
 
 
-VARIANTS = (
-    "/v1/internal//meetings/m1/chunks",
-    "//v1//internal/meetings/m1/chunks",
-    "/v1/internal;/meetings/m1/chunks",
-    "/V1/internal/meetings/m1/chunks",
-    "/v1/internal/meetings/m1/chunks/",
-    "/v1/%69nternal/meetings/m1/chunks",
-    "/v1/meetings/../internal/meetings/m1/chunks",
+VARIANTS = tuple(
+    form.format(*names)
+    for names in (
+        ("internal", "%69nternal", "meetings/m1/chunks"),
+        ("admin", "%61dmin", "dlq/redrive"),
+    )
+    for form in (
+        "/v1/{0}//{2}",
+        "//v1//{0}/{2}",
+        "/v1/{0};/{2}",
+        "/V1/{0}/{2}",
+        "/v1/{0}/{2}/",
+        "/v1/{1}/{2}",
+        "/v1/meetings/../{0}/{2}",
+    )
 )
 
 

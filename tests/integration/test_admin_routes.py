@@ -199,8 +199,19 @@ async def test_what_was_given_up_on_is_paged_redriven_and_discarded(desk: Desk) 
     assert desk.hints.told[-1] == (Stage.STT, "m1", "a")
     assert (await desk.act("discard", track="b"))[0] == 200
     assert [each["track"] for each in (await desk.get("dlq"))["items"]] == ["c"]
+    assert desk.hints.unburied == [(Stage.STT, "m1", "a"), (Stage.STT, "m1", "b")]
     status, refused = await desk.act("redrive", track="b")
     assert (status, refused["detail"]["code"]) == (404, "not_found")
+
+
+async def test_a_mirror_that_cannot_be_cleaned_now_keeps_no_operator_from_acting(
+    desk: Desk,
+) -> None:
+    desk.hints.away.add(Stage.STT)
+    for action in ("discard", "redrive"):
+        await desk.room.fail_chunk(track=action)
+        assert (await desk.act(action, track=action))[0] == 200
+    assert (await desk.get("dlq"))["items"] == []
 
 
 async def test_a_place_that_cannot_be_is_a_validation_error(desk: Desk) -> None:

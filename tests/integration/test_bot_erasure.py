@@ -12,7 +12,7 @@ import pytest_asyncio
 from erasure_vault import AUDIO, CHUNKS, SECRET, Vault, attended, named
 from fake_sberjazz import Fault
 from gateway_stand import Stand, gateway_stand
-from interview_agent.adapters.postgres import PostgresConnectorSessions
+from interview_agent.adapters.postgres import PostgresConnectorSessions, PostgresStrayBots
 from interview_agent.adapters.sberjazz import RetryRules
 from interview_agent.domain.errors import AgentError
 from interview_agent.domain.route import Stage
@@ -21,6 +21,7 @@ from interview_agent.pipeline.connector import (
     ConnectorOperations,
     JoinWish,
     OperationRules,
+    StrayRecall,
 )
 from traces import files_with, rows_with
 
@@ -46,6 +47,8 @@ class Room:
             stand.connector, sessions, rules, clock=lambda: datetime.now(UTC)
         )
         self.bots = CallBack(sessions, self.operations, patience_s=1.0)
+        self.connector = stand.connector
+        self.called_back = 0
 
     async def join(self) -> None:
         meeting = (await self.vault.archive.meeting("m1")).meeting
@@ -53,6 +56,18 @@ class Room:
 
     def stage(self, **options: Any) -> ErasureStage:
         return self.vault.stage(bots=self.bots, **options)
+
+    def strays(self, give_up_s: float = 60.0) -> StrayRecall:
+        return StrayRecall(
+            PostgresStrayBots(self.vault.database),
+            self.connector,
+            ask_s=1.0,
+            on_called_back=self._count,
+            give_up_s=give_up_s,
+        )
+
+    def _count(self) -> None:
+        self.called_back += 1
 
     async def is_due(self) -> None:
         async with self.vault.database.connection() as connection:
@@ -136,6 +151,38 @@ async def test_a_gateway_that_comes_back_is_told_to_let_the_bot_leave(room: Room
     assert (await room.vault.erase(room.stage())).again_in_s is None
     assert room.fake.active_bots() == []
     assert await room.counts() == {"connector_sessions": 1, "bots_not_called_back": 0}
+
+
+async def test_a_bot_whose_meeting_was_erased_meanwhile_is_called_back_later(room: Room) -> None:
+    await room.join()
+    await room.vault.delete()
+    room.fake.break_next("leave", Fault("status", times=2))
+    await room.vault.erase(room.stage(call_back_s=0.0))
+    await room.strays().look()
+    assert len(room.fake.active_bots()) == 1
+    assert await room.counts() == {"connector_sessions": 1, "bots_not_called_back": 1}
+    await room.strays().look()
+    assert room.fake.active_bots() == []
+    assert await room.counts() == {"connector_sessions": 1, "bots_not_called_back": 0}
+    assert (await room.vault.proof()).counts["bots_called_back_late"] == 1
+    calls = len(room.fake.calls("leave"))
+    await room.strays().look()
+    assert len(room.fake.calls("leave")) == calls
+    assert room.called_back == 1
+
+
+async def test_a_bot_that_never_leaves_is_given_up_and_the_proof_keeps_saying_so(
+    room: Room,
+) -> None:
+    await room.join()
+    await room.vault.delete()
+    room.fake.break_next("leave", Fault("status", times=0))
+    await room.vault.erase(room.stage(call_back_s=0.0))
+    calls = len(room.fake.calls("leave"))
+    await room.strays(give_up_s=0.0).look()
+    await room.strays().look()
+    assert len(room.fake.calls("leave")) == calls
+    assert await room.counts() == {"connector_sessions": 1, "bots_not_called_back": 1}
 
 
 async def test_a_bot_that_was_being_sent_is_waited_for_and_called_back(room: Room) -> None:

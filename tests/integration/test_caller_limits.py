@@ -240,6 +240,49 @@ async def test_a_tenant_whose_audio_waits_is_429_and_another_is_not(
         assert await sent("a0", 9, anna) == 200
 
 
+async def test_a_tenant_opens_so_many_meetings_an_hour_whatever_it_opens_them_by(
+    database: Database, tmp_path: Path
+) -> None:
+    """S08."""
+    door = Tokens(service_keys=False)
+    async with access_server(database, tmp_path, door, meetings_max_per_hour=2) as server:
+        anna, bert = bearer("user-of-a"), bearer("user-of-b")
+
+        async def started(meeting: str, headers: dict[str, str]) -> int:
+            body = {"meeting_id": meeting}
+            return (await server.ask("POST", "/v1/meetings/start", headers, json=body))[0]
+
+        assert await started("a0", anna) == 200
+        assert (await server.ask("POST", "/v1/meetings/a1/chunks", anna, json=chunk()))[0] == 200
+        before = await server.traces()
+        full = (429, "meeting_quota", True)
+        wav = anna | {"Content-Type": "audio/wav"}
+        start, other = "/v1/meetings/start", "/v1/meetings/a2"
+        also_of_a = bearer("another-of-a")
+        assert await refusal(server, "POST", start, headers=also_of_a, json={}) == full
+        assert await refusal(server, "POST", f"{other}/chunks", headers=anna, json=chunk()) == full
+        recording = f"{other}/recording"
+        assert await refusal(server, "POST", recording, headers=wav, data=b"x") == full
+        assert [event.reason for event in server.audit.denied] == ["meeting_quota"] * 3
+        talk = await server.dial.open(None, headers=anna)
+        for message in (socket_chunk("a2"), {"event_type": "session.start", "meeting_id": "a2"}):
+            await talk.send(message)
+            error = await talk.expect("error", code="meeting_quota", retryable=True)
+            assert error["details"]["retry_after_s"] > 3500
+        assert await server.traces() == before
+        # What is open goes on, and others have an hour of their own.
+        assert await started("a0", anna) == 200
+        assert (await server.ask("POST", "/v1/meetings/a1/chunks", anna, json=chunk(1)))[0] == 200
+        assert await started("b0", bert) == 200
+        async with database.connection() as connection:
+            await connection.execute(
+                "UPDATE meetings SET created_at = created_at - interval '61 min'"
+                " WHERE meeting_id = 'a0'"
+            )
+        assert await started("a2", anna) == 200
+        assert await started("a3", anna) == 429
+
+
 async def test_live_tracks_are_no_backlog(database: Database, tmp_path: Path) -> None:
     async with access_server(database, tmp_path, KEYS, backlog_max_chunks=1) as server:
         talk = await server.dial.open("alice")

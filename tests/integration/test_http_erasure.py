@@ -132,7 +132,7 @@ async def test_a_deletion_leaves_one_event_before_it_is_done_and_a_foreign_one_a
     assert (await ask(dial, "DELETE", M1))[0] == 202
     (event,) = server.audit.recorded
     assert (event.outcome, event.method, event.meeting_id) == ("allow", "DELETE", "m1")
-    assert event.reason == "auth_ok:meeting_delete"
+    assert (event.reason, event.status_code) == ("auth_ok:meeting_delete", 202)
     assert server.audit.taken() == ([], [])
 
 

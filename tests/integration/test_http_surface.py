@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,13 +21,15 @@ from http_stand_ins import (
     raw_exchange,
     served_api,
 )
+from interview_agent import __version__
 from interview_agent.metrics import Metrics
 from interview_agent.web.app import build_probe_app
 from interview_agent.web.parts import ProbeParts, Readiness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -132,6 +135,15 @@ async def test_an_expectation_that_nobody_can_meet_is_417_in_our_form(client: Cl
     assert json.loads(body)["detail"]["code"] == "expectation_failed"
     going_on = await raw_exchange(client, (ask % "100-Continue").encode())
     assert going_on.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401 ")
+
+
+async def test_the_committed_description_is_the_running_one(client: Client) -> None:
+    """`make docs` writes it again."""
+    served = await (await client.http.get("/openapi.json")).json()
+    committed = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+    assert served["info"].pop("version")
+    assert committed["info"].pop("version") == __version__
+    assert served == committed
 
 
 async def test_head_answers_like_get_without_a_body(client: Client) -> None:

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from interview_agent.adapters.postgres import (
     Database,
-    PostgresArchive,
     PostgresErasureRecords,
-    PostgresIntake,
-    PostgresLiveRecords,
-    PostgresStageRecords,
-    PostgresWorkStore,
     schedule,
 )
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.domain.route import Stage
-from interview_agent.domain.transcript import DraftSegment, Word
 from interview_agent.pipeline.erasure.batches import forget_rows
 from interview_agent.ports.erasure import TEXT
-from interview_agent.ports.live_records import GrowingSegment, LiveCommit
+from interview_agent.ports.live_records import GrowingSegment
 from interview_agent.ports.transcriber import TrackProgress
-from work_bench import chunk
+from live_records_bench import LiveBench, commit, draft
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,63 +27,9 @@ if TYPE_CHECKING:
     from interview_agent.ports.work import Claim
 
 
-def draft(text: str, start_s: float = 0.0, end_s: float | None = None) -> DraftSegment:
-    end_s = start_s + 1.0 if end_s is None else end_s
-    return DraftSegment(text, start_s, end_s, (Word(text, start_s, end_s),), 0.9, "en", 0, 1)
-
-
-def commit(*drafts: DraftSegment, grows: bool = False, at: Any = None) -> LiveCommit:
-    return LiveCommit(drafts, grows, {"at": at}, max((each.end_s for each in drafts), default=0.0))
-
-
-class Bench:
-    """Live tracks on a real database."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.intake = PostgresIntake(database)
-        self.archive = PostgresArchive(database)
-        self.work = PostgresWorkStore(database)
-        self.live = PostgresLiveRecords(database)
-        self.batch = PostgresStageRecords(database)
-
-    async def send(self, *seqs: int, track: str = "main", meeting_id: str = "m1") -> None:
-        for seq in seqs:
-            key = f"{track}-{seq}"
-            await self.intake.accept(
-                chunk(seq, meeting_id=meeting_id, track=track, idempotency_key=key, live=True)
-            )
-
-    async def claim(self, stage: Stage = Stage.LIVE, lease_s: float = 60.0) -> Claim:
-        claim = await self.work.claim(stage, "bench", lease_s)
-        assert claim is not None
-        return claim
-
-    async def opened(self, track: str = "main") -> tuple[Claim, GrowingSegment]:
-        await self.send(0, track=track)
-        claim = await self.claim()
-        return claim, (await self.live.open(claim)).growing
-
-    async def want_batch(self, meeting_id: str = "m1", track: str = "main") -> Claim:
-        async with self.database.transaction() as connection:
-            await schedule.want(connection, Stage.STT, [(meeting_id, track, None)])
-        return await self.claim(Stage.STT)
-
-    async def segments(self, meeting_id: str = "m1") -> list[Segment]:
-        return list(await self.archive.segments(meeting_id))
-
-    async def rows(self, statement: str, *values: object) -> list[Any]:
-        async with self.database.connection() as connection:
-            return list(await connection.fetch(statement, *values))
-
-    async def due(self) -> set[str]:
-        rows = await self.rows("SELECT stage FROM stage_work WHERE due_at IS NOT NULL")
-        return {row["stage"] for row in rows}
-
-
 @pytest.fixture
-def bench(database: Database) -> Bench:
-    return Bench(database)
+def bench(database: Database) -> LiveBench:
+    return LiveBench(database)
 
 
 def seen(segments: Sequence[Segment]) -> list[tuple[str, str, int, bool]]:
@@ -99,7 +37,7 @@ def seen(segments: Sequence[Segment]) -> list[tuple[str, str, int, bool]]:
 
 
 async def test_the_name_of_a_segment_is_known_before_it_stands_and_stays_until_it_is_final(
-    bench: Bench,
+    bench: LiveBench,
 ) -> None:
     claim, growing = await bench.opened()
     assert growing.revision == 0
@@ -115,7 +53,7 @@ async def test_the_name_of_a_segment_is_known_before_it_stands_and_stays_until_i
     assert seen(await bench.segments()) == [(name, "one two three.", 4, True)]
 
 
-async def test_one_commit_may_complete_a_segment_and_begin_the_next(bench: Bench) -> None:
+async def test_one_commit_may_complete_a_segment_and_begin_the_next(bench: LiveBench) -> None:
     claim, first = await bench.opened()
     growing = await bench.live.commit(claim, first, commit(draft("a"), grows=True))
     growing = await bench.live.commit(
@@ -130,7 +68,9 @@ async def test_one_commit_may_complete_a_segment_and_begin_the_next(bench: Bench
     assert growing == GrowingSegment((await bench.segments())[2].segment_id, 1)
 
 
-async def test_a_worker_that_takes_over_goes_on_with_the_segment_that_grows(bench: Bench) -> None:
+async def test_a_worker_that_takes_over_goes_on_with_the_segment_that_grows(
+    bench: LiveBench,
+) -> None:
     claim, growing = await bench.opened()
     growing = await bench.live.commit(claim, growing, commit(draft("half"), grows=True, at=[7]))
     await bench.work.hand_back(claim)
@@ -142,12 +82,12 @@ async def test_a_worker_that_takes_over_goes_on_with_the_segment_that_grows(benc
     assert [each[1:] for each in seen(await bench.segments())] == [("half more.", 2, True)]
 
 
-async def test_opening_twice_takes_one_name(bench: Bench) -> None:
+async def test_opening_twice_takes_one_name(bench: LiveBench) -> None:
     claim, growing = await bench.opened()
     assert (await bench.live.open(claim)).growing == growing
 
 
-async def test_a_commit_without_segments_keeps_the_place_alone(bench: Bench) -> None:
+async def test_a_commit_without_segments_keeps_the_place_alone(bench: LiveBench) -> None:
     claim, growing = await bench.opened()
     assert await bench.live.commit(claim, growing, commit(at=3)) == growing
     assert (await bench.live.open(claim)).checkpoint == {"at": 3}
@@ -156,7 +96,7 @@ async def test_a_commit_without_segments_keeps_the_place_alone(bench: Bench) -> 
 
 
 async def test_whoever_lost_the_track_writes_nothing_and_learns_it_from_the_next_look(
-    bench: Bench,
+    bench: LiveBench,
 ) -> None:
     await bench.send(0)
     loser = await bench.claim(lease_s=0.0)
@@ -174,7 +114,7 @@ async def test_whoever_lost_the_track_writes_nothing_and_learns_it_from_the_next
     assert (await bench.live.open(heir)).checkpoint == {"at": "heir"}
 
 
-async def test_progress_ends_a_row_of_failed_tries(bench: Bench) -> None:
+async def test_progress_ends_a_row_of_failed_tries(bench: LiveBench) -> None:
     await bench.send(0)
     for _ in range(3):
         await bench.work.retry_later(await bench.claim(), 0.0, "x")
@@ -187,7 +127,7 @@ async def test_progress_ends_a_row_of_failed_tries(bench: Bench) -> None:
 
 
 async def test_news_are_the_chunks_after_the_last_one_and_whether_the_meeting_is_closed(
-    bench: Bench,
+    bench: LiveBench,
 ) -> None:
     claim, _ = await bench.opened()
     await bench.send(1, 2, 4)
@@ -202,7 +142,7 @@ async def test_news_are_the_chunks_after_the_last_one_and_whether_the_meeting_is
     assert not (await bench.live.news(claim, 4, 9)).closed
 
 
-async def test_two_tracks_at_once_number_their_events_without_a_gap(bench: Bench) -> None:
+async def test_two_tracks_at_once_number_their_events_without_a_gap(bench: LiveBench) -> None:
     opened = [await bench.opened(track) for track in ("left", "right")]
 
     async def speak(claim: Claim, growing: GrowingSegment) -> None:
@@ -222,7 +162,7 @@ async def test_two_tracks_at_once_number_their_events_without_a_gap(bench: Bench
     assert len({each.segment_id for each in await bench.segments()}) == len(await bench.segments())
 
 
-async def test_the_enhancer_gets_what_is_final_and_nothing_that_grows(bench: Bench) -> None:
+async def test_the_enhancer_gets_what_is_final_and_nothing_that_grows(bench: LiveBench) -> None:
     claim, growing = await bench.opened()
     growing = await bench.live.commit(claim, growing, commit(draft("grows"), grows=True))
     assert "enhancer" not in await bench.due()
@@ -231,23 +171,25 @@ async def test_the_enhancer_gets_what_is_final_and_nothing_that_grows(bench: Ben
     )
     assert "enhancer" in await bench.due()
     enhancer = await bench.claim(Stage.ENHANCER)
-    plain = await bench.batch.unenhanced(enhancer, 10)
+    plain = await bench.records.unenhanced(enhancer, 10)
     assert [each.segment.raw_text for each in plain] == ["done."]
     assert plain[0].next_raw_text == ""
 
 
-async def test_a_segment_that_became_final_makes_the_one_before_due_again(bench: Bench) -> None:
+async def test_a_segment_that_became_final_makes_the_one_before_due_again(bench: LiveBench) -> None:
     """How it reads depends on its neighbour."""
     claim, growing = await bench.opened()
     growing = await bench.live.commit(claim, growing, commit(draft("one.")))
     await bench.rows("UPDATE segments SET enhanced_revision = revision")
     await bench.live.commit(claim, growing, commit(draft("two.", 1)))
     enhancer = await bench.claim(Stage.ENHANCER)
-    plain = await bench.batch.unenhanced(enhancer, 10)
+    plain = await bench.records.unenhanced(enhancer, 10)
     assert [each.segment.raw_text for each in plain] == ["one.", "two."]
 
 
-async def test_captions_of_a_closed_meeting_lead_to_the_hearing_of_the_whole(bench: Bench) -> None:
+async def test_captions_of_a_closed_meeting_lead_to_the_hearing_of_the_whole(
+    bench: LiveBench,
+) -> None:
     claim, growing = await bench.opened()
     await bench.live.commit(claim, growing, commit(draft("one.")))
     assert await bench.work.complete(claim) == ()
@@ -256,14 +198,14 @@ async def test_captions_of_a_closed_meeting_lead_to_the_hearing_of_the_whole(ben
     assert await bench.work.complete(flush) == (Stage.STT,)
 
 
-async def test_late_audio_opens_the_meeting_and_the_captions_go_on(bench: Bench) -> None:
+async def test_late_audio_opens_the_meeting_and_the_captions_go_on(bench: LiveBench) -> None:
     claim, growing = await bench.opened()
     await bench.live.commit(claim, growing, commit(draft("one."), at=1))
     await bench.intake.finish("m1", {})
     await bench.work.complete(claim)
     await bench.work.complete(await bench.claim())
     batch = await bench.claim(Stage.STT)
-    await bench.batch.commit_progress(
+    await bench.records.commit_progress(
         batch, TrackProgress(0, (draft("One!"),), {}, 0, 1.0, until_s=1.0)
     )
     await bench.work.complete(batch)
@@ -278,11 +220,13 @@ async def test_late_audio_opens_the_meeting_and_the_captions_go_on(bench: Bench)
     ]
 
 
-async def test_a_segment_that_the_whole_hearing_wrote_anew_does_not_grow_on(bench: Bench) -> None:
+async def test_a_segment_that_the_whole_hearing_wrote_anew_does_not_grow_on(
+    bench: LiveBench,
+) -> None:
     claim, growing = await bench.opened()
     await bench.live.commit(claim, growing, commit(draft("half a"), grows=True))
     batch = await bench.want_batch()
-    await bench.batch.commit_progress(
+    await bench.records.commit_progress(
         batch, TrackProgress(0, (draft("Half a word."),), {}, 0, 1.0, until_s=1.0)
     )
     record = await bench.live.open(claim)
@@ -292,13 +236,13 @@ async def test_a_segment_that_the_whole_hearing_wrote_anew_does_not_grow_on(benc
 
 
 async def test_a_growing_segment_that_was_taken_back_stands_again_with_its_next_words(
-    bench: Bench,
+    bench: LiveBench,
 ) -> None:
     """The whole hearing may end just behind the first word of late audio."""
     claim, growing = await bench.opened()
     growing = await bench.live.commit(claim, growing, commit(draft("new", 0.9), grows=True))
     batch = await bench.want_batch()
-    await bench.batch.commit_progress(batch, TrackProgress(0, (), {}, 0, 1.0, until_s=1.0))
+    await bench.records.commit_progress(batch, TrackProgress(0, (), {}, 0, 1.0, until_s=1.0))
     assert await bench.segments() == []
     await bench.live.commit(claim, growing, commit(draft("new words", 0.9), grows=True))
     assert seen(await bench.segments()) == [(growing.segment_id, "new words", 3, False)]
@@ -306,7 +250,7 @@ async def test_a_growing_segment_that_was_taken_back_stands_again_with_its_next_
     assert [row["kind"] for row in kinds] == ["update", "retract", "update"]
 
 
-async def test_retention_forgets_where_captions_stood(bench: Bench) -> None:
+async def test_retention_forgets_where_captions_stood(bench: LiveBench) -> None:
     claim, growing = await bench.opened()
     await bench.live.commit(claim, growing, commit(draft("secret."), at="secret"))
     await bench.rows("UPDATE meetings SET last_audio_at = now() - interval '100 days'")
@@ -321,7 +265,7 @@ async def test_retention_forgets_where_captions_stood(bench: Bench) -> None:
     assert await bench.segments() == []
 
 
-async def test_a_worker_reports_its_capacity_under_its_name(bench: Bench) -> None:
+async def test_a_worker_reports_its_capacity_under_its_name(bench: LiveBench) -> None:
     for capacity, streams in ((4.0, 1), (3.5, 2)):
         await bench.live.report_capacity("w1", capacity, streams)
     await bench.live.report_capacity("w2", 1.0, 0)
@@ -329,101 +273,3 @@ async def test_a_worker_reports_its_capacity_under_its_name(bench: Bench) -> Non
     await bench.live.report_capacity("w1", 5.0, 3)
     rows = await bench.rows("SELECT worker, capacity, streams FROM live_workers")
     assert [tuple(row) for row in rows] == [("w1", 5.0, 3)]
-
-
-@dataclass
-class Model:
-    """The transcript of a track as a plain list of texts and times, and random changes of it."""
-
-    chance: random.Random
-    lines: list[tuple[str, float]] = field(default_factory=list)
-    grows: bool = False
-    said: int = 0
-
-    @property
-    def end_s(self) -> float:
-        return self.lines[-1][1] + 1.0 if self.lines else 0.0
-
-    def _text(self) -> str:
-        self.said += 1
-        return f"t{self.said}"
-
-    def speak(self) -> LiveCommit:
-        """Continue the growing segment, maybe with others behind it."""
-        start_s = self.lines.pop()[1] if self.grows else self.end_s
-        drafts = [
-            draft(self._text(), start_s + number, start_s + number + 1)
-            for number in range(self.chance.randrange(1, 4))
-        ]
-        self.grows = self.chance.random() < 0.5
-        self.lines += [(each.text, each.start_s) for each in drafts]
-        return commit(*drafts, grows=self.grows)
-
-    def hear_again(self) -> TrackProgress:
-        """Replace what lies between a kept beginning and a moment."""
-        settled = len(self.lines) - self.grows
-        keep = self.chance.randrange(settled + 1)
-        last = self.chance.randrange(keep, settled + 1)
-        begin_s = self.lines[keep - 1][1] + 1 if keep else 0.0
-        until_s = self.lines[last][1] if last < len(self.lines) else self.end_s
-        count = self.chance.randrange(4) if until_s > begin_s else 0
-        step_s = (until_s - begin_s) / max(count, 1)
-        drafts = tuple(
-            draft(self._text(), begin_s + number * step_s, begin_s + (number + 1) * step_s)
-            for number in range(count)
-        )
-        stays = [line for line in self.lines[keep:] if line[1] >= until_s]
-        new = [(each.text, each.start_s) for each in drafts]
-        self.lines = [*self.lines[:keep], *new, *stays]
-        return TrackProgress(keep, drafts, {}, None, until_s, until_s=until_s)
-
-
-@pytest.mark.parametrize("seed", range(8))
-async def test_captions_and_the_whole_hearing_in_turn_agree_with_a_plain_list(
-    bench: Bench, seed: int
-) -> None:
-    """Order, ordinals, names and events hold after any mix of both on two tracks."""
-    chance = random.Random(seed)
-    tracks: dict[str, tuple[Model, Claim, GrowingSegment]] = {}
-    for track in ("left", "right"):
-        claim, growing = await bench.opened(track)
-        tracks[track] = Model(chance), claim, growing
-    names: dict[str, str] = {}
-    for _ in range(25):
-        track = chance.choice(("left", "right"))
-        model, claim, growing = tracks[track]
-        if chance.random() < 0.6:
-            growing = await bench.live.commit(claim, growing, model.speak())
-            tracks[track] = model, claim, growing
-        else:
-            batch = await bench.want_batch(track=track)
-            await bench.batch.commit_progress(batch, model.hear_again())
-            await bench.work.complete(batch)
-        await agrees(bench, {name: model for name, (model, _, _) in tracks.items()})
-        for each in await bench.segments():
-            assert names.setdefault(each.segment_id, each.track) == each.track
-
-
-async def agrees(bench: Bench, models: dict[str, Model]) -> None:
-    """Check rows and events against the models."""
-    for track, model in models.items():
-        rows = await bench.rows(
-            "SELECT ordinal, raw_text, is_final FROM segments WHERE track = $1 AND NOT retracted"
-            " ORDER BY ordinal",
-            track,
-        )
-        assert [row["raw_text"] for row in rows] == [text for text, _ in model.lines]
-        assert [row["ordinal"] for row in rows] == list(range(len(rows)))
-        assert [row["is_final"] for row in rows] == [True] * (len(rows) - model.grows) + [
-            False
-        ] * model.grows
-    replayed: dict[str, Segment] = {}
-    for number, event in enumerate(await bench.archive.events("m1", 0, 1000), 1):
-        assert event.event == number
-        replayed.pop(event.segment_id, None)
-        if event.segment is not None:
-            replayed[event.segment_id] = event.segment
-    now = {each.segment_id: each for each in await bench.segments()}
-    assert {name: (each.raw_text, each.revision) for name, each in replayed.items()} == {
-        name: (each.raw_text, each.revision) for name, each in now.items()
-    }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from interview_agent.adapters.embedded import EmbeddedAddresses
     from interview_agent.adapters.postgres import Database
     from interview_agent.ports.captions import CaptionResult, CaptionWindow
+    from machine_pace import Pace
 
 SAID = script((0.5, 20), (0.9, 12), (1.4, 20))
 TEXT = [word.text for word in SAID]
@@ -333,7 +334,7 @@ async def test_a_track_without_speech_is_told_and_told_that_it_is_over(
 
 
 async def test_workers_that_die_one_after_another_leave_no_hole_and_no_double(
-    bench: LiveBench,
+    bench: LiveBench, pace: Pace
 ) -> None:
     """A lease that nobody renews is taken over; here it is ended by hand."""
     kills = 3
@@ -352,5 +353,5 @@ async def test_workers_that_die_one_after_another_leave_no_hole_and_no_double(
     await bench.send(kills * step, bench.last_seq)
     await bench.until_words(len(TEXT))
     assert await bench.words() == TEXT
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < pace.slowed(15)
     await numbered(bench)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import resource
+import select
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +45,23 @@ async def test_a_blob_is_read_as_it_was_written_and_only_by_us(
         assert file.read() == b"sound"
         assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600
     assert (tmp_path / "chunks").stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_file_opened_for_a_reader_that_is_gone_is_closed(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "chunks" / "pipe.bin"
+    os.mkfifo(pipe)
+    reading = asyncio.create_task(blobs.open("pipe.bin"))
+    await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    # Either end of a pipe is opened once the other one is.
+    with await asyncio.to_thread(pipe.open, "wb", buffering=0) as writer:
+        readers = select.poll()
+        readers.register(writer, 0)
+        assert await asyncio.to_thread(readers.poll, 5_000)
 
 
 async def test_a_stream_is_named_by_its_digest(blobs: LocalFsBlobStore) -> None:

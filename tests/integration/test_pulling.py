@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
@@ -12,7 +13,7 @@ from fake_sberjazz import Fault
 from interview_agent.adapters.postgres import PostgresWorkStore
 from interview_agent.domain.connector import EndReason
 from interview_agent.domain.pulled_audio import track_of
-from pull_stand import PullStand, pull_stand
+from pull_stand import TIMES, PullStand, pull_stand
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -201,6 +202,18 @@ async def test_failures_of_the_gateway_are_counted_until_it_hands_over_sound_aga
     assert len(await stand.until_chunks(1)) == 1
 
 
+async def test_failures_are_forgotten_too_when_another_bot_came_meanwhile(
+    stand: PullStand,
+) -> None:
+    stand.fake.break_next("live-chunks", Fault("status", times=0))
+    # So late is it known that the bot is another one: the first good pulls are noted in vain.
+    stand.start(stand.pull(times=replace(TIMES, renew_s=0.5)))
+    await stand.until_row(pull_failures=2)
+    await stand.join()
+    stand.fake.faults.clear()
+    await stand.until_row(pull_failures=0)
+
+
 async def test_a_gateway_whose_cursor_goes_round_is_not_asked_without_end(
     stand: PullStand,
 ) -> None:
@@ -292,6 +305,26 @@ async def test_one_pull_for_an_operator_takes_what_nobody_pulls(stand: PullStand
     assert summary.ingested + again.ingested == 5
     assert summary.invalid_chunks + again.invalid_chunks == 1
     assert (again.pulled, again.failed) == (2, 0)
+
+
+async def test_an_operator_is_told_once_of_what_others_pulled(stand: PullStand) -> None:
+    stand.start()
+    for number in range(4):
+        stand.fake.room("m1").say(sound(number), ANNA)
+    await stand.until_chunks(4)
+    other = stand.pull()
+    told = [await other.pull_once(100, 20) for _ in range(2)]
+    assert [each.ingested for each in told] == [4, 0]
+    assert [(each.scanned, each.connected, each.failed) for each in told] == [(1, 1, 0)] * 2
+    assert told[0].pulled == 1
+
+
+async def test_the_tail_of_a_call_that_ended_is_told_of_too(stand: PullStand) -> None:
+    stand.start()
+    stand.fake.room("m1").say(sound(0), ANNA)
+    stand.fake.room("m1").put("ended", "call_ended")
+    await stand.until_row(state="ended")
+    assert (await stand.pull().pull_once(100, 20)).ingested == 1
 
 
 async def test_the_delay_from_capture_to_acceptance_is_measured(stand: PullStand) -> None:

@@ -155,6 +155,27 @@ async def test_then_words_reports_and_names_go_and_nobody_looks_again(vault: Vau
     assert await vault.work.claim(Stage.RETENTION, "test", 60.0) is None
 
 
+async def test_the_link_of_its_bot_and_the_names_that_the_bot_heard_go_with_the_words(
+    vault: Vault,
+) -> None:
+    async with vault.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO connector_sessions (meeting_id, provider, state, join_url, bot_name)"
+            " VALUES ('m1', 'sberjazz', 'ended', 'https://salutejazz.ru/abc', 'Anna')"
+        )
+        await connection.execute(
+            "INSERT INTO connector_tracks (meeting_id, participant_id, track, name)"
+            " VALUES ('m1', 'p1', 'p-1', 'Anna')"
+        )
+        await vault.age(DAYS_TEXT + 1)
+        await vault.look()
+        kept = await connection.fetchrow(
+            "SELECT s.join_url, s.bot_name, t.name FROM connector_sessions s"
+            " JOIN connector_tracks t USING (meeting_id)"
+        )
+    assert tuple(kept) == (None, None, None)
+
+
 async def test_files_that_are_gone_already_do_not_stop_it(vault: Vault) -> None:
     """A process that dies between files and rows leaves rows whose files are gone."""
     await vault.age(DAYS_AUDIO + 1)

@@ -161,6 +161,21 @@ async def test_every_entry_of_a_meeting_can_be_forgotten(
     assert await valkey.xlen("q:stt:dlq") == await valkey.xlen("q:live") == 0
 
 
+async def test_the_dead_letters_of_one_piece_of_work_can_be_taken_away(
+    servers: EmbeddedAddresses, valkey: Redis
+) -> None:
+    for meeting_id, track in (("m1", "main"), ("m1", "main"), ("m1", "other"), ("m2", "main")):
+        letter = {"meeting": meeting_id, "track": track, "reason": "crashed"}
+        await valkey.xadd("q:stt:dlq", letter)
+        await valkey.xadd("q:live:dlq", letter)
+    async with queue(servers, reads=False) as wake:
+        assert await wake.unbury(Stage.STT, "m1", "main") == 2
+        assert await wake.unbury(Stage.STT, "m1", "main") == 0
+    left = [(fields["meeting"], fields["track"]) for _, fields in await valkey.xrange("q:stt:dlq")]
+    assert left == [("m1", "other"), ("m2", "main")]
+    assert await valkey.xlen("q:live:dlq") == 4
+
+
 async def test_what_cannot_be_forgotten_now_is_said() -> None:
     wake = ValkeyWakeQueue(
         "redis://127.0.0.1:1/0",
@@ -171,6 +186,8 @@ async def test_what_cannot_be_forgotten_now_is_said() -> None:
     )
     with pytest.raises(QueueError):
         await wake.forget("m1")
+    with pytest.raises(QueueError):
+        await wake.unbury(Stage.ERASURE, "m1", "")
     await wake.aclose()
 
 

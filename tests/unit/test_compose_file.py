@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 
+from compose_file import COMPOSE_FILE, ROOT, interpolate, names_in, read_compose_file, start_order
 from interview_agent.compose.readiness import deployment_of
 from interview_agent.domain.readiness import deployment_issues, errors_in
 from interview_agent.domain.roles import Role, parse_roles
 from interview_agent.settings import Settings, read_settings
 
-ROOT = Path(__file__).resolve().parents[2]
-
 _DURATION = {"type": "string", "pattern": r"^\d+(ms|s|m)$"}
 _TEXTS = {"type": "array", "items": {"type": "string"}}
+_SIZE = {"type": "string", "pattern": r"^(\d+[mg]|\$\{\w+:-\d+[mg]\})$"}
 _SERVICE: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -28,6 +26,8 @@ _SERVICE: dict[str, Any] = {
         "build": {"type": "string"},
         "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
         "init": {"type": "boolean"},
+        "user": {"type": "string", "pattern": r"^\d+:\d+$"},
+        "pids_limit": {"type": "integer", "minimum": 1},
         "cap_drop": _TEXTS,
         "security_opt": _TEXTS,
         "stop_grace_period": _DURATION,
@@ -36,8 +36,13 @@ _SERVICE: dict[str, Any] = {
         "profiles": _TEXTS,
         "read_only": {"type": "boolean"},
         "tmpfs": _TEXTS,
-        "mem_limit": {"type": "string", "pattern": r"^\d+[mg]$"},
-        "cpus": {"type": "number", "exclusiveMinimum": 0},
+        "mem_limit": _SIZE,
+        "shm_size": _SIZE,
+        "cpus": {
+            "type": ["number", "string"],
+            "exclusiveMinimum": 0,
+            "pattern": r"^\$\{\w+:-[0-9.]+\}$",
+        },
         "ports": {
             "type": "array",
             "items": {"type": "string", "pattern": r"^[0-9.]+:\d+:\d+$"},
@@ -110,28 +115,27 @@ SCHEMA: dict[str, Any] = {
 }
 """The part of the Compose Specification that our file uses; a key outside it fails."""
 
-_REFERENCE = re.compile(r"\$\{(\w+)(?::(-|\?)((?:[^${}]|\$\{\w+\})*))?\}")
+FOUR_LINES = {
+    "APP_ENV": "dev",
+    "AUTH_MODE": "api_key",
+    "API_KEYS": "dev-user-key",
+    "SERVICE_API_KEYS": "dev-service-key",
+}
+OBSERVERS = ("prometheus", "alertmanager", "grafana")
+SECRETS = {"API_KEYS": "k", "POSTGRES_PASSWORD": "p4", "REDIS_PASSWORD": "r5"}
 
 
-def _interpolate(text: str, variables: dict[str, str]) -> str:
-    """Fill references as compose does: `:-` gives a default, `:?` demands a value."""
-
-    def fill(match: re.Match[str]) -> str:
-        name, kind, rest = match[1], match[2], match[3] or ""
-        if value := variables.get(name):
-            return value
-        if kind == "?":
-            raise KeyError(name)
-        return _interpolate(rest, variables)
-
-    return _REFERENCE.sub(fill, text)
+def _settings(service: dict[str, Any], variables: dict[str, str]) -> Settings:
+    """Return what a service would find set, with these variables in `.env`."""
+    return read_settings(
+        {name: interpolate(value, variables) for name, value in service["environment"].items()}
+    )
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     """The whole file, with its merge keys resolved."""
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    return loaded
+    return read_compose_file()
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +157,8 @@ def test_three_roles_and_two_servers_are_started(
         for name, each in document["services"].items()
         if name not in ours
     }
-    observers = dict.fromkeys(("prometheus", "alertmanager", "grafana"), ("observability",))
-    assert others == {"postgres": (), "valkey": (), **observers}
+    observers = dict.fromkeys(OBSERVERS, ("observability",))
+    assert others == {"postgres": (), "redis": (), **observers}
 
 
 def test_every_command_names_the_role_of_its_service(ours: dict[str, dict[str, Any]]) -> None:
@@ -173,15 +177,11 @@ def test_every_setting_can_be_given_and_every_name_is_a_setting(
         assert set(service["environment"]) == settings
 
 
-def test_with_two_secrets_given_each_role_gets_settings_fit_for_production(
+def test_with_three_secrets_given_each_role_gets_settings_fit_for_production(
     ours: dict[str, dict[str, Any]],
 ) -> None:
-    variables = {"API_KEYS": "k", "POSTGRES_PASSWORD": "p4"}
     for service in ours.values():
-        environ = {
-            name: _interpolate(value, variables) for name, value in service["environment"].items()
-        }
-        settings = read_settings(environ)
+        settings = _settings(service, SECRETS)
         assert errors_in(deployment_issues(deployment_of(settings))) == ()
         assert settings.is_prod
         assert settings.auth_mode == "api_key"
@@ -190,6 +190,25 @@ def test_with_two_secrets_given_each_role_gets_settings_fit_for_production(
         assert settings.postgres_dsn is not None
         dsn = settings.postgres_dsn.get_secret_value()
         assert dsn == "postgresql://interview:p4@postgres:5432/interview"
+        assert settings.redis_url is not None
+        assert settings.redis_url.get_secret_value() == "redis://:r5@redis:6379/0"
+
+
+def test_four_lines_are_enough_to_start(ours: dict[str, dict[str, Any]]) -> None:
+    for service in ours.values():
+        settings = _settings(service, FOUR_LINES)
+        assert deployment_issues(deployment_of(settings)) == []
+        assert not settings.is_prod
+        assert not settings.embedded_postgres
+        assert not settings.embedded_redis
+
+
+def test_production_does_not_start_on_the_passwords_of_a_first_try(
+    ours: dict[str, dict[str, Any]],
+) -> None:
+    for service in ours.values():
+        settings = _settings(service, {"API_KEYS": "k"})
+        assert errors_in(deployment_issues(deployment_of(settings))) == ("well_known_password",)
 
 
 @pytest.mark.parametrize(
@@ -210,23 +229,37 @@ def test_keys_are_asked_for_where_no_tokens_are(
     ours: dict[str, dict[str, Any]], variables: dict[str, str], errors: tuple[str, ...]
 ) -> None:
     for service in ours.values():
-        environ = {
-            name: _interpolate(value, variables | {"POSTGRES_PASSWORD": "p4"})
-            for name, value in service["environment"].items()
-        }
-        assert errors_in(deployment_issues(deployment_of(read_settings(environ)))) == errors
+        settings = _settings(service, SECRETS | {"API_KEYS": ""} | variables)
+        assert errors_in(deployment_issues(deployment_of(settings))) == errors
 
 
-def test_without_a_password_of_the_database_compose_refuses_to_start(
-    document: dict[str, Any],
+def test_the_api_migrates_before_the_others_start(document: dict[str, Any]) -> None:
+    order = [name for name in start_order(document["services"]) if name not in OBSERVERS]
+    assert set(order[:2]) == {"postgres", "redis"}
+    assert order[2] == "api"
+
+
+def test_containers_of_ours_own_nothing_and_write_nowhere_else(
+    ours: dict[str, dict[str, Any]],
 ) -> None:
-    text = "\n".join(
-        value
-        for service in document["services"].values()
-        for value in service.get("environment", {}).values()
-    )
-    with pytest.raises(KeyError, match="POSTGRES_PASSWORD"):
-        _interpolate(text, {"API_KEYS": "k"})
+    for service in ours.values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        places = [*service["volumes"], *service["tmpfs"]]
+        for folder in ("/audio", "/data", "/tmp"):  # noqa: S108 - inside a container
+            assert any(folder in place.split(":") for place in places), folder
+
+
+def test_every_service_has_a_limit_of_memory(document: dict[str, Any]) -> None:
+    for name, service in document["services"].items():
+        assert "mem_limit" in service, name
+
+
+def test_every_variable_is_explained_in_the_example() -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    for name in names_in(COMPOSE_FILE.read_text(encoding="utf-8")):
+        assert f"\n# {name}=" in example, name
 
 
 def test_every_service_and_volume_that_is_named_exists_and_is_used(
@@ -244,7 +277,8 @@ def test_every_service_and_volume_that_is_named_exists_and_is_used(
     assert mounted == set(document["volumes"])
     for service in services.values():
         for other, wish in service.get("depends_on", {}).items():
-            assert "healthcheck" in services[other]
+            # Ours are asked as the Dockerfile says.
+            assert "healthcheck" in services[other] or "build" in services[other]
             assert wish == {"condition": "service_healthy"}
 
 
@@ -269,13 +303,13 @@ def test_the_api_and_the_observers_are_reachable_from_this_machine_alone(
 
 
 def test_the_observers_are_bounded_and_have_no_password_of_ours(document: dict[str, Any]) -> None:
-    for name in ("prometheus", "alertmanager", "grafana"):
+    for name in OBSERVERS:
         service = document["services"][name]
         assert service["cap_drop"] == ["ALL"]
         assert {"mem_limit", "cpus", "healthcheck"} <= set(service)
         for variable, value in service.get("environment", {}).items():
             if "PASSWORD" in variable:
-                assert _interpolate(value, {}) == ""
+                assert interpolate(value, {}) == ""
 
 
 def test_every_role_is_scraped_at_the_port_of_its_metrics(

@@ -37,7 +37,7 @@ _INTERRUPTED = 130
 def run_live(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Run the command and return its exit code; raises `AgentError` or `OSError`."""
     sound = _open(options)
-    headers = {"X-API-Key": key} if (key := _api_key(options, environment)) else {}
+    headers = _credential(options, environment)
     screen = (
         TerminalScreen(sys.stdout) if sys.stdout.isatty() else PlainScreen(sys.stdout, sys.stderr)
     )
@@ -50,6 +50,13 @@ def _open(options: argparse.Namespace) -> Sound:
     if options.source == "mic":
         return open_microphone()
     return open_file(Path(options.source))
+
+
+def _credential(options: argparse.Namespace, environment: Mapping[str, str]) -> dict[str, str]:
+    if token := options.token or environment.get("ACCESS_TOKEN"):
+        return {"Authorization": f"Bearer {token}"}
+    key = _api_key(options, environment)
+    return {"X-API-Key": key} if key else {}
 
 
 def _api_key(options: argparse.Namespace, environment: Mapping[str, str]) -> str | None:

@@ -38,7 +38,7 @@ _ASK_AGAIN = (
     HTTPStatus.TOO_MANY_REQUESTS,
 )
 _DENIALS: Mapping[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "the service does not know this API key",
+    HTTPStatus.UNAUTHORIZED: "the service does not know this API key or token",
     HTTPStatus.FORBIDDEN: "this API key may not send live audio here",
     HTTPStatus.NOT_FOUND: "there is no Interview Agent with live captions at this address",
 }

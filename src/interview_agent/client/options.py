@@ -25,6 +25,10 @@ def add_live_command(commands: argparse._SubParsersAction[argparse.ArgumentParse
     )
     live.add_argument("--url", default=_DEFAULT_URL, help="default: %(default)s")
     live.add_argument("--api-key", help="default: API_KEY, or the file DATA_DIR/api_key")
+    live.add_argument(
+        "--token",
+        help="bearer token, which goes before a key; default, unseen by others: ACCESS_TOKEN",
+    )
     live.add_argument("--meeting", metavar="ID", help="default: a new meeting")
     live.add_argument("--track", metavar="NAME", default=DEFAULT_TRACK, help="default: %(default)s")
     live.add_argument("--language", metavar="CODE", help="default: that of the service")

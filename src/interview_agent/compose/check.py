@@ -12,6 +12,7 @@ from interview_agent.adapters.local_fs import LocalFsBlobStore
 from interview_agent.adapters.postgres import open_database
 from interview_agent.adapters.postgres.installation import known_storage
 from interview_agent.adapters.valkey import ValkeyWakeQueue
+from interview_agent.compose.connector import open_connector, probe_gateway
 from interview_agent.compose.readiness import (
     database_check,
     queue_check,
@@ -58,6 +59,7 @@ async def check_deployment(settings: Settings, roles: frozenset[Role]) -> CheckR
             issues += await ask(look, findings.DATABASE_FAILED, _PATIENCE_S)
         await _look_at_queue(settings, stack, issues, unchecked)
         await _look_at_storage(settings, database, stack, issues, unchecked)
+        await _look_at_gateway(settings, stack, issues)
     return CheckReport(tuple(issues), tuple(unchecked))
 
 
@@ -119,6 +121,12 @@ async def _look_at_storage(
     unchecked.append(f"{settings.blob_dir} holds no audio yet: the first start marks it.")
     if not await asyncio.to_thread(_may_write, settings.blob_dir):
         issues.append(findings.STORAGE_FAILED.error())
+
+
+async def _look_at_gateway(settings: Settings, stack: AsyncExitStack, issues: list[Issue]) -> None:
+    connector = open_connector(settings, stack)
+    if connector is not None:
+        issues += await probe_gateway(settings, connector)
 
 
 async def _known_marker(database: Database | None) -> str | None:

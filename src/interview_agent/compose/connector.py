@@ -17,6 +17,7 @@ from interview_agent.adapters.postgres import (
     PostgresBreakers,
     PostgresConnectorSessions,
     PostgresIntake,
+    PostgresStrayBots,
 )
 from interview_agent.adapters.sberjazz import (
     AnswerLimits,
@@ -50,6 +51,7 @@ from interview_agent.pipeline.connector import (
     ReconcileTerms,
     Reconciliation,
     RecoveryTerms,
+    StrayRecall,
 )
 from interview_agent.runtime.connector_gauges import refresh_connector_gauges
 from interview_agent.web.parts import ConnectorParts
@@ -126,7 +128,7 @@ def open_bots(service: Service, parts: Backends, stack: AsyncExitStack) -> Bots 
         add_pulling(service, parts, connector),
     )
     if sweeps(service.roles):
-        _look_after(service, bots)
+        _look_after(service, parts, bots)
     return bots
 
 
@@ -175,14 +177,23 @@ def _reconciliation(
     )
 
 
-def _look_after(service: Service, bots: Bots) -> None:
-    """Let this process reconcile, and close the breaker of a gateway that works again."""
+def _look_after(service: Service, parts: Backends, bots: Bots) -> None:
+    """Let this process reconcile, call stray bots back, and close a breaker in time."""
     settings = service.settings
     if settings.reconciliation_enabled:
         service.loops["connector_reconcile"] = partial(
             bots.reconciliation.run_for_ever,
             every_s=settings.reconciliation_interval_sec,
             limit=settings.reconciliation_limit,
+        )
+        strays = StrayRecall(
+            PostgresStrayBots(parts.database),
+            bots.connector,
+            ask_s=settings.sberjazz_timeout_sec,
+            on_called_back=partial(service.metrics.count, SWEPT, 1, kind="stray_bot"),
+        )
+        service.loops["stray_bots"] = partial(
+            strays.run_for_ever, every_s=settings.reconciliation_interval_sec
         )
     if settings.sberjazz_cb_auto_reset_enabled:
         service.metrics.start_at_zero(BREAKER_RESETS, (_BY_ITSELF,))
@@ -232,22 +243,25 @@ def connector_parts(
 
 def startup_probes(settings: Settings, bots: Bots | None) -> Sequence[Check]:
     """Return the probe of the gateway that is made once, at the start of a production."""
-    probed = settings.is_prod and settings.sberjazz_startup_probe_enabled
-    if bots is None or not probed or settings.meeting_connector_provider != "sberjazz":
+    if bots is None or not _probes(settings) or settings.meeting_connector_provider != "sberjazz":
         return ()
-    connector = bots.connector
-    fatal = settings.sberjazz_startup_probe_fail_fast_in_prod
+    return (partial(probe_gateway, settings, bots.connector),)
 
-    async def look() -> Sequence[Issue]:
-        try:
-            health = await connector.health(deadline_s=_PROBE_S)
-        except ConnectorError as error:
-            return [findings.SBERJAZZ_STARTUP_PROBE_ERROR.found(prod=fatal, about=error.code)]
-        if health.healthy:
-            return []
-        return [findings.SBERJAZZ_STARTUP_PROBE_FAILED.found(prod=fatal)]
 
-    return (look,)
+def _probes(settings: Settings) -> bool:
+    return settings.is_prod and settings.sberjazz_startup_probe_enabled
+
+
+async def probe_gateway(settings: Settings, connector: Connector) -> Sequence[Issue]:
+    """Ask the gateway once how it is, within seconds; an error is what would end a start."""
+    fatal = _probes(settings) and settings.sberjazz_startup_probe_fail_fast_in_prod
+    try:
+        health = await connector.health(deadline_s=_PROBE_S)
+    except ConnectorError as error:
+        return [findings.SBERJAZZ_STARTUP_PROBE_ERROR.found(prod=fatal, about=error.code)]
+    if health.healthy:
+        return []
+    return [findings.SBERJAZZ_STARTUP_PROBE_FAILED.found(prod=fatal)]
 
 
 def open_connector(settings: Settings, stack: AsyncExitStack) -> Connector | None:

@@ -10,6 +10,7 @@ import structlog
 
 from interview_agent import __version__
 from interview_agent.adapters.postgres import (
+    MeetingQuota,
     PostgresArchive,
     PostgresBacklog,
     PostgresDeletions,
@@ -80,7 +81,7 @@ def _live_ingest(service: Service, ingest: Ingest, database: Database) -> LiveIn
     settings, metrics = service.settings, service.metrics
     parts = LiveParts(
         accept=ingest.chunk,
-        sessions=PostgresLiveSessions(database),
+        sessions=PostgresLiveSessions(database, quota=MeetingQuota(settings.meetings_max_per_hour)),
         limits=LiveLimits(
             chunk_s=settings.live_chunk_ms / 1000,
             frame_max_bytes=settings.live_max_frame_bytes,
@@ -139,7 +140,7 @@ async def add_web(
     service.loops["backlog"] = backlog.run
     proxies = Proxies(settings.trusted_proxies)
     ingest = Ingest(
-        PostgresIntake(parts.database),
+        PostgresIntake(parts.database, quota=MeetingQuota(settings.meetings_max_per_hour)),
         archive,
         parts.blobs,
         parts.wake,
@@ -160,7 +161,10 @@ async def add_web(
             policy=access_policy(settings),
             audit=audit,
             probes=ProbeParts(
-                service.metrics, _readiness_probe(service), guard_metrics=settings.is_prod
+                service.metrics,
+                _readiness_probe(service),
+                guard_metrics=settings.is_prod,
+                spans=service.spans,
             ),
             rates=_rate_limits(settings),
             proxies=proxies,

@@ -26,12 +26,17 @@ from interview_agent.metrics import (
     LIVE_PULL_RUNS,
     Metrics,
 )
-from interview_agent.pipeline.connector import DrainParts, LivePull, PullMeters, PullTimes
+from interview_agent.pipeline.connector import (
+    DrainParts,
+    LivePull,
+    PullMeters,
+    PullSummary,
+    PullTimes,
+)
 from interview_agent.pipeline.ingest import Ingest
 
 if TYPE_CHECKING:
     from interview_agent.compose.servers import Backends
-    from interview_agent.pipeline.connector import PullSummary
     from interview_agent.ports.connector import Connector
     from interview_agent.runtime.service import Service
 
@@ -95,6 +100,8 @@ def _meters(metrics: Metrics) -> PullMeters:
         metrics.set(LIVE_PULL_LAST_FAILED, summary.failed)
         metrics.set(LIVE_PULL_LAST_INVALID, summary.invalid_chunks)
 
+    last(PullSummary(scanned=0, connected=0, pulled=0, ingested=0, failed=0, invalid_chunks=0))
+    metrics.start_at_zero(LIVE_PULL_DELAY, [{}])
     return PullMeters(
         run=lambda source, result: metrics.count(LIVE_PULL_RUNS, source=source, result=result),
         last=last,

@@ -6,6 +6,7 @@ import asyncio
 import stat
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
+    from pydantic import SecretStr
+
     from interview_agent.adapters.postgres import Database
     from interview_agent.adapters.valkey import ValkeyWakeQueue
     from interview_agent.compose.servers import Backends
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from interview_agent.settings import Settings
 
 _START_PATIENCE_S = 10.0
+_WELL_KNOWN_PASSWORD = "interview"  # noqa: S105 - docker-compose.yml has it for a first try
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +57,8 @@ def deployment_of(settings: Settings) -> Deployment:
         prod=settings.is_prod,
         has_postgres_dsn=settings.postgres_dsn is not None,
         has_redis_url=settings.redis_url is not None,
+        has_well_known_password=_is_well_known(settings.postgres_dsn)
+        or _is_well_known(settings.redis_url),
         auth_mode=settings.auth_mode,
         require_jwt_in_prod=settings.auth_require_jwt_in_prod,
         user_keys=len(keys),
@@ -78,6 +84,15 @@ def deployment_of(settings: Settings) -> Deployment:
         connector_call_s=settings.sberjazz_timeout_sec,
         connector_operation_s=deadline_s(settings.sberjazz_op_lock_ttl_sec),
     )
+
+
+def _is_well_known(address: SecretStr | None) -> bool:
+    if address is None:
+        return False
+    try:
+        return urlsplit(address.get_secret_value()).password == _WELL_KNOWN_PASSWORD
+    except ValueError:
+        return False
 
 
 async def standing_issues(settings: Settings, roles: frozenset[Role]) -> list[Issue]:

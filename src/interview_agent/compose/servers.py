@@ -17,7 +17,7 @@ from interview_agent.adapters.postgres import Database, check_schema, migrate, o
 from interview_agent.adapters.postgres.installation import known_storage, remember_storage
 from interview_agent.adapters.valkey import ValkeyBroadcast, ValkeyWakeQueue
 from interview_agent.domain.errors import DatabaseError, StartupError, StorageError
-from interview_agent.domain.readiness.findings import STORAGE_NOT_MOUNTED
+from interview_agent.domain.readiness.findings import DATABASE_FAILED, STORAGE_NOT_MOUNTED
 from interview_agent.metrics import BROADCAST_FAILURES, EMBEDDED_EXITS, WAKE_FAILURES
 from interview_agent.runtime import gauges
 
@@ -150,7 +150,9 @@ async def connect(settings: Settings, dsn: str, stack: AsyncExitStack) -> Databa
         except DatabaseError as error:
             if time.monotonic() > patience_ends:
                 cause = error.details.get("cause", error.code)
-                message = f"PostgreSQL at POSTGRES_DSN cannot be used: {cause}"
+                message = (
+                    f"PostgreSQL at POSTGRES_DSN cannot be used: {cause} ({DATABASE_FAILED.code})"
+                )
                 raise StartupError(message) from error
             await asyncio.sleep(1.0)
     stack.push_async_callback(database.close)

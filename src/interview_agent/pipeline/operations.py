@@ -118,13 +118,23 @@ class Operations:
         `event` is asked for what to record once it is known that there is something to be done.
         """
         handled = await self._act("dlq_redrive", place, event, self._rows.redrive)
+        await self._unbury(place)
         self._wake.notify(place.stage, place.meeting_id, place.track)
         return _handled_body(place, handled)
 
     async def discard(self, place: WorkPlace, event: Callable[[], AuditEvent]) -> Body:
         """Take what was given up on off the list. Raises `NotFound`, `DatabaseError`."""
         handled = await self._act("dlq_discard", place, event, self._rows.discard)
+        await self._unbury(place)
         return _handled_body(place, handled)
+
+    async def _unbury(self, place: WorkPlace) -> None:
+        # The rows are what counts: a mirror that cannot be cleaned now undoes nothing.
+        try:
+            async with asyncio.timeout(_HINTS_PATIENCE_S):
+                await self._wake.unbury(place.stage, place.meeting_id, place.track)
+        except (QueueError, TimeoutError):
+            log.warning("dead_letters_left", stage=place.stage.value, meeting_id=place.meeting_id)
 
     async def _act(
         self,

@@ -61,6 +61,19 @@ class PullNote:
 
 
 @dataclass(frozen=True, slots=True)
+class PullReport:
+    """What became of one session since it was reported last, whoever pulled it.
+
+    `chunks` are new. `failing`: the last pull of it failed.
+    """
+
+    meeting_id: str
+    connected: bool
+    chunks: int
+    failing: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PulledChunk:
     """A chunk that wants a place; `participant_id` is empty for the whole room."""
 
@@ -90,8 +103,14 @@ class ConnectorPulls(Protocol):
         """Take sessions that a bot is in and that nobody pulls, those first that wait longest."""
         ...
 
-    async def count(self, provider: str) -> tuple[int, int]:
-        """Return in how many sessions a bot is wanted and about, and in how many connected."""
+    async def report(
+        self, provider: str, limit: int, *, first: Sequence[str]
+    ) -> Sequence[PullReport]:
+        """Return what was pulled since the last report, `limit` sessions at most.
+
+        These are the `first` ones, those that brought something, and those with a bot. Each chunk
+        is reported once, also after a restart.
+        """
         ...
 
     async def renew(

@@ -166,7 +166,10 @@ class ErasureRecords(Protocol):
         ...
 
     async def forget_connector(self, claim: Claim, deletion: OpenDeletion) -> None:
-        """Delete what is known of the bot; the proof says if it may be in the meeting still."""
+        """Delete what is known of the bot; the proof says if it may be in the meeting still.
+
+        It is then a stray one: see `ports.stray_bots`.
+        """
         ...
 
     async def count_strays(self, claim: Claim, deletion: OpenDeletion, files: int) -> None:

@@ -81,7 +81,8 @@ class Intake(Protocol):
     async def start(self, new: NewMeeting) -> Meeting:
         """Create the meeting, or return it as it is when its owner starts it again.
 
-        Raises `Conflict` when the id belongs to somebody else, `MeetingGone` when it was deleted.
+        Raises `Conflict` when the id belongs to somebody else, `MeetingGone` when it was deleted,
+        `MeetingQuotaReached` when its owner opened too many.
         """
         ...
 
@@ -89,7 +90,7 @@ class Intake(Protocol):
         """Check a chunk before its bytes are stored; a receipt means that it is a duplicate.
 
         Raises `Conflict` (somebody else's meeting, other bytes, other number under that key),
-        `MeetingGone` and `ConsentDenied`.
+        `MeetingGone`, `ConsentDenied`, and `MeetingQuotaReached` for a meeting too many.
         """
         ...
 

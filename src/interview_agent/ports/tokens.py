@@ -14,6 +14,6 @@ class TokenReader(Protocol):
     async def claims_of(self, token: str) -> Claims:
         """Return what a token says, its signature verified but nothing of its claims.
 
-        Raises `InvalidToken`.
+        Raises `InvalidToken`, as `TokenUnchecked` while its key cannot be asked for.
         """
         ...

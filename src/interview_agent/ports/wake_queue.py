@@ -19,6 +19,10 @@ class WakeQueue(Protocol):
         """Mirror work that was given up on to the dead letters of its stage, without waiting."""
         ...
 
+    async def unbury(self, stage: Stage, meeting_id: str, track: str) -> int:
+        """Delete the dead letters of a piece of work; return how many. Raises `QueueError`."""
+        ...
+
     async def forget(self, meeting_id: str) -> int:
         """Delete every hint and dead letter of a meeting; return how many. Raises `QueueError`."""
         ...

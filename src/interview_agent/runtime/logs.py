@@ -33,7 +33,15 @@ def configure_logs(*, level: str, form: str) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         )
         if form == "json"
-        else (structlog.dev.ConsoleRenderer(event_key="msg", timestamp_key="ts", colors=False),)
+        else (
+            structlog.dev.ConsoleRenderer(
+                event_key="msg",
+                timestamp_key="ts",
+                colors=False,
+                # The usual one shows the values of variables, secrets among them.
+                exception_formatter=structlog.dev.plain_traceback,
+            ),
+        )
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -33,6 +33,12 @@ class Limits(Group):
         description="Requests a second that one identity, or one address, may make in the long run;"
         " twice as many in a burst. Past it the answer is 429.",
     )
+    meetings_max_per_hour: int = Field(
+        2_000,
+        ge=1,
+        description="Meetings that one tenant, or one caller without a tenant, may open in an hour;"
+        " past it the answer is 429.",
+    )
     bad_credentials_per_minute: float = Field(
         100.0,
         gt=0,

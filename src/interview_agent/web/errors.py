@@ -34,6 +34,7 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "validation": 422,
     "rate_limited": 429,
     "backlog_full": 429,
+    "meeting_quota": 429,
     "backpressure": 503,
     "storage_error": 503,
     "db_error": 503,

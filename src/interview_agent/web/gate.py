@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from aiohttp import web
 
-from interview_agent.domain.errors import AgentError, Forbidden, Unauthorized
+from interview_agent.domain.errors import AgentError, Forbidden, TokenUnchecked, Unauthorized
 from interview_agent.domain.policy import Need
 from interview_agent.ports.audit import AuditEvent
 from interview_agent.web.auth import KEY_HEADER
@@ -110,17 +110,24 @@ class Gate:
             self._rates.asked_from(neighbourhood(visit.address))
 
     async def admit(
-        self, request: web.Request, visit: Visit, need: Need, shown: web.BaseRequest | None = None
+        self,
+        request: web.Request,
+        visit: Visit,
+        need: Need,
+        shown: web.BaseRequest | None = None,
+        *,
+        status: int = 200,
     ) -> Identity:
         """Return the caller of a request who may do what it needs.
 
-        `shown` is the request with the credential in a header, where that came otherwise. Raises
-        `Unauthorized`, `Forbidden`, `RateLimited`.
+        `shown` is the request with the credential in a header, where that came otherwise. `status`
+        is that of success, for what is recorded before it is done. Raises `Unauthorized`,
+        `Forbidden`, `RateLimited`.
         """
         caller = visit.caller = await self._identify(shown or request, visit)
         self._rates.asked_by(_identity_key(caller))
         reason = self.judge(caller, need)
-        event = self._event(visit, "allow", reason, status=200)
+        event = self._event(visit, "allow", reason, status=status)
         if (caller.is_service and need is not Need.METRICS) or need in _WRITES:
             request[GRANT] = Grant(event, caller, need)
         return caller
@@ -146,8 +153,9 @@ class Gate:
             self._rates.check_guesses(address)
         try:
             return await self.authenticator.identify(shown)
-        except Unauthorized:
-            if guess:
+        except Unauthorized as error:
+            # A good token, too, cannot be checked while its provider is away.
+            if guess and not isinstance(error, TokenUnchecked):
                 self._rates.guessed(address)
             raise
 

@@ -178,7 +178,7 @@ def _served(route: Route) -> AiohttpHandler:
         try:
             with gate.watch(request, visit):
                 # Nothing of the body is read for somebody unknown.
-                caller = await gate.admit(request, visit, route.need)
+                caller = await gate.admit(request, visit, route.need, status=route.status)
                 answer = await _answered(route, request, caller, visit)
                 gate.check_handed_over(request)
         except NotFound as error:

@@ -219,7 +219,7 @@ CONNECTOR_ROUTES: tuple[Route, ...] = (
         "POST",
         f"{_CONNECTOR}/live-pull",
         pull_live,
-        "Pull the sound of connected meetings now",
+        "Pull the sound that nobody pulls now, and tell what was taken over since the last call",
         LivePullAnswer,
         query=LivePullQuery,
         errors=(409,),

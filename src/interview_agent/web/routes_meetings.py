@@ -244,7 +244,7 @@ MEETING_ROUTES: tuple[Route, ...] = (
         ChunkAccepted,
         takes=Takes.CHUNK_JSON,
         body=ChunkBody,
-        errors=(400, 408, 413, 415),
+        errors=(400, 403, 408, 409, 413, 415),
         need=Need.INGEST_INTERNAL,
     ),
     Route(

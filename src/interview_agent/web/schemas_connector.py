@@ -129,7 +129,12 @@ class ReconcileAnswer(BaseModel):
 
 
 class LivePullAnswer(BaseModel):
-    """What a round of pulling brought."""
+    """What was pulled since the last call, by whichever process.
+
+    Of `scanned` sessions, `connected` have a bot in the room, `pulled` brought sound or were asked
+    for it now, and `failed` could not be pulled the last time. `ingested` chunks are new;
+    `invalid_chunks` are those of this call alone.
+    """
 
     scanned: int
     connected: int

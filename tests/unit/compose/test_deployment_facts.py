@@ -107,3 +107,15 @@ async def test_a_folder_that_everybody_may_read_and_a_model_that_is_not_there_ar
     assert "folder_world_readable" not in await found("api")
     assert "model_missing" not in await found("api")
     assert "model_missing" in await found("stt")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"POSTGRES_DSN": "postgresql://interview:interview@postgres:5432/interview"},
+        {"REDIS_URL": "redis://:interview@redis:6379/0"},
+    ],
+)
+def test_the_password_of_a_first_try_is_refused_in_production_alone(change: dict[str, str]) -> None:
+    assert errors(SAFE | change) == ("well_known_password",)
+    assert errors(SAFE | change | {"APP_ENV": "dev"}) == ()

@@ -48,6 +48,7 @@ GATEWAY: dict[str, Any] = {
 IN_PROD: list[tuple[dict[str, Any], set[str], set[str]]] = [
     ({"has_postgres_dsn": False}, {"postgres_dsn_empty"}, set()),
     ({"has_redis_url": False}, {"redis_url_empty"}, set()),
+    ({"has_well_known_password": True}, {"well_known_password"}, set()),
     ({"auth_mode": "none"}, {"auth_none_in_prod", "auth_mode_must_be_jwt_in_prod"}, set()),
     ({"auth_mode": "none", "require_jwt_in_prod": False}, {"auth_none_in_prod"}, set()),
     (KEYS, set(), set()),

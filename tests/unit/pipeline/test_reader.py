@@ -115,11 +115,19 @@ class OneMeeting:
         )
         self._segments, self._chunks, self._listed = list(segments), list(chunks), listed
         self.asked_owner: str | None = "nobody asked"
+        self.was_read = False
+
+    async def owner(self, meeting_id: str) -> str:
+        if meeting_id != self._view.meeting.meeting_id:
+            message = "a message that only this archive has"
+            raise NotFound(message)
+        return self._view.meeting.owner
 
     async def meeting(self, meeting_id: str) -> MeetingView:
         if meeting_id != self._view.meeting.meeting_id:
             message = "a message that only this archive has"
             raise NotFound(message)
+        self.was_read = True
         return self._view
 
     async def meetings(
@@ -176,10 +184,12 @@ async def test_masking_can_be_switched_off() -> None:
 
 
 async def test_a_foreign_meeting_answers_exactly_like_an_absent_one() -> None:
-    reader = Reader(OneMeeting(segments=TALK), pii_masking=True)
+    archive = OneMeeting(segments=TALK)
+    reader = Reader(archive, pii_masking=True)
     for read in (reader.meeting, reader.chunks, reader.segments, reader.status):
         with pytest.raises(NotFound) as foreign:
             await read(STRANGER, "m1")
+        assert not archive.was_read, "how much there is would show in the time that it takes"
         with pytest.raises(NotFound) as absent:
             await read(OWNER, "other")
         assert (foreign.value.message, foreign.value.details) == (

@@ -96,6 +96,11 @@ class GrowingMeeting:
             self.write(each)
         self._broadcast.publish("m1", Nudge())
 
+    async def owner(self, meeting_id: str) -> str:
+        if meeting_id != "m1":
+            raise NotFound
+        return self._meeting.owner
+
     async def meeting(self, meeting_id: str) -> MeetingView:
         if meeting_id != "m1":
             raise NotFound

@@ -48,6 +48,8 @@ SETTINGS = {
     "log_checkpoints": "off",
     "logging_collector": "off",
     "log_destination": "stderr",
+    # The detail of an error quotes the row, with names and what people said.
+    "log_error_verbosity": "terse",
 }
 
 

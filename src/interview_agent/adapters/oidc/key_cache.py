@@ -62,6 +62,11 @@ class KeyCache:
         """Whether there are keys, and not too old ones."""
         return self._clock() - self._fetched_at <= self._times.keep_s
 
+    @property
+    def current(self) -> bool:
+        """Whether there are keys, and the last try to fetch them succeeded."""
+        return self.usable and self._fetched_at >= self._tried_at
+
     async def find(self, kid: str | None, algorithm: str) -> VerificationKey | None:
         """Return the key of an algorithm by its id, or the only one; None if there is none."""
         key = self._known(kid, algorithm)

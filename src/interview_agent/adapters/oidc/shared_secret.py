@@ -24,6 +24,11 @@ class SharedSecret:
             )
             raise StartupError(message) from None
 
+    @property
+    def current(self) -> bool:
+        """There is no other secret."""
+        return True
+
     async def find(self, kid: str | None, algorithm: str) -> VerificationKey | None:  # noqa: ARG002
         """Return the key of the algorithm."""
         return self._keys.get(algorithm)

@@ -7,7 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
-from interview_agent.domain.errors import InvalidToken
+from interview_agent.domain.errors import InvalidToken, TokenUnchecked
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,6 +24,11 @@ _FOREIGN_KEYS = frozenset({"jku", "jwk", "x5u", "x5c"})
 
 class KeySource(Protocol):
     """Knows the keys that are trusted now."""
+
+    @property
+    def current(self) -> bool:
+        """Whether these are all keys that there are; false while they cannot be asked for."""
+        ...
 
     async def find(self, kid: str | None, algorithm: str) -> VerificationKey | None:
         """Return the key of an algorithm by its id, or the only one; None if there is none."""
@@ -46,7 +51,7 @@ class SignedTokens:
     async def claims_of(self, token: str) -> Claims:
         """Return what a token says, its signature verified but nothing of its claims.
 
-        Raises `InvalidToken`.
+        Raises `InvalidToken`, as `TokenUnchecked` while its key cannot be asked for.
         """
         if len(token) > MAX_TOKEN_CHARS:
             raise InvalidToken("too_large")
@@ -57,7 +62,7 @@ class SignedTokens:
         claims = _json_object(parts[2])
         key = await self._source.find(kid, algorithm)
         if key is None:
-            raise InvalidToken("unknown_key")
+            raise InvalidToken("unknown_key") if self._source.current else TokenUnchecked
         # On the event loop: this takes less than a millisecond, which a thread would cost as well.
         if not key.has_signed(token):
             raise InvalidToken("bad_signature")

@@ -14,11 +14,14 @@ from interview_agent.adapters.postgres.live_records import PostgresLiveRecords
 from interview_agent.adapters.postgres.live_sessions import PostgresLiveSessions
 from interview_agent.adapters.postgres.migrations import check_schema, migrate
 from interview_agent.adapters.postgres.operations import PostgresOperations
+from interview_agent.adapters.postgres.quota import MeetingQuota
 from interview_agent.adapters.postgres.stage_records import PostgresStageRecords
+from interview_agent.adapters.postgres.stray_bots import PostgresStrayBots
 from interview_agent.adapters.postgres.work import PostgresWorkStore
 
 __all__ = [
     "Database",
+    "MeetingQuota",
     "PostgresArchive",
     "PostgresAuditStore",
     "PostgresBacklog",
@@ -32,6 +35,7 @@ __all__ = [
     "PostgresLiveSessions",
     "PostgresOperations",
     "PostgresStageRecords",
+    "PostgresStrayBots",
     "PostgresWorkStore",
     "check_schema",
     "migrate",

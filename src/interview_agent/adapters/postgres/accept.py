@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from interview_agent.adapters.postgres.chunk_rows import record
-from interview_agent.adapters.postgres.pull_marks import lock_fences, move_cursors
+from interview_agent.adapters.postgres.pull_marks import lock_fences, note_pulled
 from interview_agent.domain.errors import (
     AgentError,
     Conflict,
@@ -132,11 +132,11 @@ async def accept_chunks(connection: Connection, chunks: Sequence[NewChunk]) -> l
     known = await _known(connection, chunks, meetings, fences)
     verdicts = await _settle(connection, chunks, lambda chunk: _judge_chunk(chunk, known))
     taken = [
-        chunk
+        (chunk, verdict)
         for chunk, verdict in zip(chunks, verdicts, strict=True)
         if isinstance(verdict, Receipt)
     ]
-    await move_cursors(connection, taken)
+    await note_pulled(connection, taken)
     return verdicts
 
 

@@ -19,6 +19,7 @@ from interview_agent.adapters.postgres.rows import (
     meeting_of,
     stage_view_of,
 )
+from interview_agent.domain.errors import NotFound
 from interview_agent.ports.archive import DeliveryView, MeetingListItem, MeetingView
 
 if TYPE_CHECKING:
@@ -48,6 +49,16 @@ class PostgresArchive:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def owner(self, meeting_id: str) -> str:
+        async with self._database.connection() as connection:
+            owner: str | None = await connection.fetchval(
+                "SELECT owner FROM meetings WHERE meeting_id = $1 AND deleted_at IS NULL",
+                meeting_id,
+            )
+        if owner is None:
+            raise NotFound
+        return owner
 
     async def meeting(self, meeting_id: str) -> MeetingView:
         async with self._database.connection() as connection:

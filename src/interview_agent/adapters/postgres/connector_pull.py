@@ -11,6 +11,7 @@ from interview_agent.domain.pulled_audio import TrackNumbering, number_chunks, t
 from interview_agent.ports.connector_pull import (
     PullClaim,
     PulledPlace,
+    PullReport,
     PullStanding,
 )
 
@@ -48,13 +49,25 @@ FROM due WHERE s.meeting_id = due.meeting_id
 RETURNING s.meeting_id, s.pull_fence AS fence, s.epoch, s.state, s.cursor
 """
 
-_COUNT = """
-SELECT count(*) AS let_in, count(*) FILTER (WHERE s.state = ANY($3)) AS connected
-FROM connector_sessions s JOIN meetings m USING (meeting_id)
-WHERE s.provider = $1 AND s.wanted AND s.state = ANY($2) AND m.deleted_at IS NULL
+# Here and below rows are locked in the order in which those who store chunks lock them.
+_REPORT = """
+WITH due AS MATERIALIZED (
+    SELECT s.meeting_id FROM connector_sessions s JOIN meetings m USING (meeting_id)
+    WHERE s.provider = $1 AND m.deleted_at IS NULL AND (s.meeting_id = ANY($4)
+        OR s.untold_chunks > 0 OR (s.wanted AND s.state = ANY($2)))
+    ORDER BY s.meeting_id = ANY($4) DESC, s.untold_chunks DESC, s.meeting_id LIMIT $5
+), told AS MATERIALIZED (
+    SELECT s.meeting_id, s.state = ANY($3) AS connected, s.untold_chunks AS chunks,
+        s.pull_failures > 0 AS failing
+    FROM connector_sessions s WHERE s.meeting_id IN (SELECT meeting_id FROM due)
+    ORDER BY s.meeting_id FOR UPDATE
+), kept AS (
+    UPDATE connector_sessions s SET untold_chunks = 0
+    FROM told WHERE s.meeting_id = told.meeting_id AND told.chunks > 0
+)
+SELECT * FROM told
 """
 
-# Rows are locked in the order in which those who store chunks lock them.
 _RENEW = f"""
 WITH held AS MATERIALIZED (
     SELECT s.meeting_id, s.epoch, s.state, s.wanted AND m.deleted_at IS NULL AS wanted,
@@ -145,9 +158,11 @@ class PostgresConnectorPulls:
             for row in rows
         ]
 
-    async def count(self, provider: str) -> tuple[int, int]:
-        [row] = await self._patience.wait(self._fetch(_COUNT, provider, _LET_IN, _CONNECTED))
-        return row["let_in"], row["connected"]
+    async def report(self, provider: str, limit: int, *, first: Sequence[str]) -> list[PullReport]:
+        rows = await self._patience.wait(
+            self._fetch(_REPORT, provider, _LET_IN, _CONNECTED, list(first), limit)
+        )
+        return [PullReport(**row) for row in rows]
 
     async def renew(
         self, claims: Sequence[PullClaim], *, lease_s: float

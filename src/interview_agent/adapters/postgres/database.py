@@ -84,6 +84,10 @@ class Database:
         except _UNREACHABLE as error:
             # The text of a driver's error may hold data of the caller or of the connection.
             raise DatabaseError(details={"cause": type(error).__name__}) from error
+        except asyncpg.PostgresError as error:
+            # It quotes the row, with names and what people said, and would be logged with that.
+            error.detail = None
+            raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -80,8 +80,14 @@ WHERE meeting_id = $1
 """
 
 _FORGET_CONNECTOR = """
-DELETE FROM connector_sessions WHERE meeting_id = $1
-RETURNING epoch > 0 AND state = ANY($2) AS may_have_bot
+WITH gone AS (
+    DELETE FROM connector_sessions WHERE meeting_id = $1
+    RETURNING provider, epoch > 0 AND state = ANY($2) AS may_have_bot
+), stray AS (
+    INSERT INTO connector_stray_bots (deletion_id, provider)
+    SELECT $3, provider FROM gone WHERE may_have_bot
+)
+SELECT may_have_bot FROM gone
 """
 
 _LEFT = """
@@ -200,7 +206,9 @@ class PostgresErasureRecords:
     async def forget_connector(self, claim: Claim, deletion: OpenDeletion) -> None:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
-            may_have_bot = await connection.fetchval(_FORGET_CONNECTOR, claim.meeting_id, _WITH_BOT)
+            may_have_bot = await connection.fetchval(
+                _FORGET_CONNECTOR, claim.meeting_id, _WITH_BOT, deletion.id
+            )
             if may_have_bot is not None:
                 gone = {"connector_sessions": 1, "bots_not_called_back": int(may_have_bot)}
                 await self._count(connection, deletion, gone)

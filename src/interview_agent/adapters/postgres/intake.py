@@ -21,6 +21,7 @@ from interview_agent.adapters.postgres.accept import (
 )
 from interview_agent.adapters.postgres.group_commit import GroupCommit
 from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
+from interview_agent.adapters.postgres.quota import MeetingQuota
 from interview_agent.adapters.postgres.rows import MEETING_COLUMNS, meeting_of
 from interview_agent.domain.errors import NotFound
 from interview_agent.domain.route import Stage
@@ -49,9 +50,16 @@ _ADMIT = (
 class PostgresIntake:
     """Implements `ports.intake.Intake`; a commit whose outcome is unknown is a `DatabaseError`."""
 
-    def __init__(self, database: Database, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        patience_s: float = PATIENCE_S,
+        quota: MeetingQuota | None = None,
+    ) -> None:
         self._database = database
         self._patience = Patience(patience_s)
+        self._quota = quota or MeetingQuota()
         # Chunks of live sessions are judged by fewer and other rows, so they have their own.
         self._chunks = GroupCommit(partial(self._commit, accept_chunks), patience_s=patience_s)
         self._frames = GroupCommit(partial(self._commit, accept_frames), patience_s=patience_s)
@@ -61,6 +69,7 @@ class PostgresIntake:
 
     async def _start(self, new: NewMeeting) -> Meeting:
         async with self._database.transaction() as connection:
+            await self._quota.check(connection, new.owner, new.meeting_id)
             await connection.execute(
                 "INSERT INTO meetings (meeting_id, owner, mode, language, consent, context,"
                 " recipients) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
@@ -88,6 +97,8 @@ class PostgresIntake:
             row = await connection.fetchrow(
                 f"SELECT {STANDING} FROM meetings WHERE meeting_id = $1", chunk.meeting_id
             )
+            if row is None:
+                await self._quota.check(connection, chunk.owner, chunk.meeting_id)
         if row is not None:
             check_meeting(chunk, Standing(*row))
 
@@ -104,8 +115,9 @@ class PostgresIntake:
                 chunk.idempotency_key,
                 chunk.track,
             )
-        if row is None:
-            return None
+            if row is None:
+                await self._quota.check(connection, chunk.owner, chunk.meeting_id)
+                return None
         check_meeting(chunk, Standing(row["owner"], row["consent"], row["gone"]))
         check_numbering(chunk, row["of_frames"])
         if row["sha256"] is not None:

@@ -11,6 +11,7 @@ from interview_agent.adapters.postgres.accept import (
     check_meeting,
 )
 from interview_agent.adapters.postgres.patience import Patience
+from interview_agent.adapters.postgres.quota import MeetingQuota
 from interview_agent.domain.errors import (
     Conflict,
     ForeignMeeting,
@@ -74,15 +75,17 @@ def _session_of(row: Mapping[str, Any]) -> LiveSession:
 class PostgresLiveSessions:
     """Implements `ports.live_sessions.LiveSessions`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, quota: MeetingQuota | None = None) -> None:
         self._database = database
         self._patience = Patience()
+        self._quota = quota or MeetingQuota()
 
     async def open(self, new: NewLiveSession) -> LiveSession:
         return await self._patience.wait(self._open(new))
 
     async def _open(self, new: NewLiveSession) -> LiveSession:
         async with self._database.transaction() as connection:
+            await self._quota.check(connection, new.owner, new.meeting_id)
             await connection.execute(
                 "INSERT INTO meetings (meeting_id, owner, mode, consent, language)"
                 " VALUES ($1, $2, 'realtime', 'unknown', $3) ON CONFLICT DO NOTHING",

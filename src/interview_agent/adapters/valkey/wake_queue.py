@@ -15,7 +15,7 @@ from interview_agent.domain.errors import QueueError
 from interview_agent.domain.route import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _OUTGOING = 1_000
 """Most hints that wait to be published; more are dropped, since polling finds the work."""
@@ -30,7 +30,7 @@ _CONSUMER_IDLE_MS = 3_600_000
 _DEAD_LETTERS_KEPT = 10_000
 _PAGE = 500
 _PAGES = 1_000
-"""Entries that are read at once, and how often, in search of those of one meeting."""
+"""Entries that are read at once, and how often, in search of those that are to go."""
 
 
 Message = tuple[str, dict[Any, Any], int]
@@ -88,23 +88,32 @@ class ValkeyWakeQueue:
         except asyncio.QueueFull:
             self._on_failure()
 
+    async def unbury(self, stage: Stage, meeting_id: str, track: str) -> int:
+        """Delete the dead letters of a piece of work."""
+        named = {"meeting": meeting_id, "track": track}
+        return await self._delete(named, [stage.dead_letters])
+
     async def forget(self, meeting_id: str) -> int:
         """Delete every entry of a meeting from the streams of all stages."""
+        streams = [name for stage in Stage for name in (stage.stream, stage.dead_letters)]
+        return await self._delete({"meeting": meeting_id}, streams)
+
+    async def _delete(self, named: Mapping[str, str], streams: Sequence[str]) -> int:
+        """Delete the entries that have all these fields. Raises `QueueError`."""
         count = 0
         with _faults():
-            for stage in Stage:
-                for stream in (stage.stream, stage.dead_letters):
-                    count += await to_the_end(self._forget_in(stream, meeting_id))
+            for stream in streams:
+                count += await to_the_end(self._delete_in(stream, named))
         return count
 
-    async def _forget_in(self, stream: str, meeting_id: str) -> int:
+    async def _delete_in(self, stream: str, named: Mapping[str, str]) -> int:
         count, start = 0, "-"
         # What comes in meanwhile is looked at as well, but not for ever.
         for _ in range(_PAGES):
             entries: Any = await self._reader.xrange(stream, min=start, count=_PAGE)
             if not entries:
                 break
-            mine = [entry for entry, fields in entries if fields.get("meeting") == meeting_id]
+            mine = [entry for entry, fields in entries if named.items() <= fields.items()]
             if mine:
                 count += await self._reader.xdel(stream, *mine)
             start = f"({entries[-1][0]}"

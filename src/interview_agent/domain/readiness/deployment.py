@@ -19,6 +19,7 @@ class Deployment:
     prod: bool = False
     has_postgres_dsn: bool = False
     has_redis_url: bool = False
+    has_well_known_password: bool = False
 
     auth_mode: AuthMode = "api_key"
     require_jwt_in_prod: bool = True

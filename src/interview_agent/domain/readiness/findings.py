@@ -14,6 +14,11 @@ REDIS_URL_EMPTY = Finding(
     "REDIS_URL is not set, and production embeds no server.",
     "Set REDIS_URL to the address of a Redis or Valkey.",
 )
+WELL_KNOWN_PASSWORD = Finding(
+    "well_known_password",
+    "PostgreSQL or Redis has the password that docker-compose.yml gives it where none is set.",
+    "Set POSTGRES_PASSWORD and REDIS_PASSWORD; a database that exists needs ALTER ROLE too.",
+)
 
 AUTH_NONE_IN_PROD = Finding(
     "auth_none_in_prod",
@@ -145,12 +150,12 @@ SBERJAZZ_OP_LOCK_TOO_SHORT = Finding(
 )
 SBERJAZZ_STARTUP_PROBE_FAILED = Finding(
     "sberjazz_startup_probe_failed",
-    "The gateway of the connector said at the start that it is not healthy.",
+    "The gateway of the connector says that it is not healthy.",
     "Look at the gateway behind SBERJAZZ_API_BASE.",
 )
 SBERJAZZ_STARTUP_PROBE_ERROR = Finding(
     "sberjazz_startup_probe_error",
-    "The gateway of the connector could not be asked at the start.",
+    "The gateway of the connector could not be asked.",
     "Check SBERJAZZ_API_BASE, SBERJAZZ_API_TOKEN and the way to it.",
 )
 

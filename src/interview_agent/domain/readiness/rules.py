@@ -60,6 +60,8 @@ def _servers(facts: Deployment) -> Iterator[Issue]:
         yield findings.POSTGRES_DSN_EMPTY.error()
     if facts.prod and not facts.has_redis_url:
         yield findings.REDIS_URL_EMPTY.error()
+    if facts.prod and facts.has_well_known_password:
+        yield findings.WELL_KNOWN_PASSWORD.error()
 
 
 def _access(facts: Deployment) -> Iterator[Issue]:

@@ -24,6 +24,7 @@ from interview_agent.pipeline.connector.reconcile import (
 from interview_agent.pipeline.connector.recovery import BreakerRecovery, RecoveryTerms
 from interview_agent.pipeline.connector.requests import ConnectorRequests
 from interview_agent.pipeline.connector.session_pull import PullTimes
+from interview_agent.pipeline.connector.strays import StrayRecall
 
 __all__ = [
     "BreakerRecovery",
@@ -42,5 +43,6 @@ __all__ = [
     "ReconcileTerms",
     "Reconciliation",
     "RecoveryTerms",
+    "StrayRecall",
     "deadline_s",
 ]

@@ -34,10 +34,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PullSummary:
-    """What a pull found.
+    """What pulls found: of `scanned` sessions, `connected` have their bot in the room.
 
-    `scanned` sessions with a bot, of which `connected` are in the room; `pulled` ones were drained
-    and brought `ingested` new chunks and `invalid_chunks`, others `failed`.
+    `pulled` ones were drained and brought `ingested` new chunks and `invalid_chunks`, others
+    `failed`.
     """
 
     scanned: int
@@ -54,7 +54,7 @@ def _untold(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PullMeters:
-    """Who is told of each drain, and of what the last one of each session brought."""
+    """Who is told of each drain, and of what the last one of each followed session brought."""
 
     run: Callable[[Source, Result], None] = _untold
     last: Callable[[PullSummary], None] = _untold
@@ -119,11 +119,12 @@ class LivePull:
             keeping.cancel()
 
     async def pull_once(self, limit_sessions: int, batch_limit: int) -> PullSummary:
-        """Drain sessions that nobody pulls now, `limit_sessions` at most.
+        """Drain sessions that nobody pulls now; tell what came of `limit_sessions` at most.
 
-        A page has `batch_limit` chunks at most. Raises `DatabaseError`.
+        Loops hold most sessions, so what they took over since the last call is told too. What is
+        invalid is told of this call alone. A page has `batch_limit` chunks at most. Raises
+        `DatabaseError`.
         """
-        let_in, connected = await self._parts.pulls.count(self._parts.connector.provider)
         parts = replace(self._parts, batch_limit=batch_limit)
         pulls: dict[SessionPull, asyncio.Task[None]] = {}
         places = asyncio.Semaphore(_ONCE_AT_ONCE)
@@ -148,17 +149,26 @@ class LivePull:
                 for each in late:
                     each.cancel()
             keeping.cancel()
-        done = _summary(list(pulls))
-        summary = PullSummary(
-            scanned=min(let_in, limit_sessions),
-            connected=min(connected, limit_sessions),
-            pulled=done.pulled,
-            ingested=done.ingested,
-            failed=done.failed,
-            invalid_chunks=done.invalid_chunks,
+        return await self._told(list(pulls), limit_sessions)
+
+    async def _told(self, pulls: Sequence[SessionPull], limit: int) -> PullSummary:
+        reports = await self._parts.pulls.report(
+            self._parts.connector.provider,
+            limit,
+            first=[pull.claim.meeting_id for pull in pulls],
         )
-        self._meters.last(summary)
-        return summary
+        drained = {pull.claim.meeting_id for pull in pulls if pull.last is not None}
+        failed = {pull.claim.meeting_id for pull in pulls if pull.failures}
+        brought = {each.meeting_id for each in reports if each.chunks}
+        failing = {each.meeting_id for each in reports if each.failing}
+        return PullSummary(
+            scanned=len(reports),
+            connected=sum(each.connected for each in reports),
+            pulled=len(drained | brought),
+            ingested=sum(each.chunks for each in reports),
+            failed=len(failed | failing),
+            invalid_chunks=_summary(pulls).invalid_chunks,
+        )
 
     async def _claim(self, limit: int) -> Sequence[PullClaim]:
         if limit <= 0:

@@ -98,6 +98,7 @@ class SessionPull:
         self._ended: GatewaySession | None = None
         self._heartbeat: object = None
         self._noted_s = float("-inf")
+        self._recovered = False
         self._over = False
 
     @property
@@ -228,13 +229,14 @@ class SessionPull:
 
     async def _pulled(self) -> None:
         """Write down that the gateway hands over sound; from an old one it is a sign of life."""
-        recovered, self.failures = self.failures > 0, 0
+        # Refused while another bot takes over: then the failures would stand in the row for ever.
+        self._recovered = self._recovered or self.failures > 0
+        self.failures = 0
         due_s = self._times.look_s if not self._tells else float("inf")
-        if recovered or time.monotonic() - self._noted_s >= due_s:
+        if self._recovered or time.monotonic() - self._noted_s >= due_s:
             self._noted_s = time.monotonic()
-            await self._note(
-                PullNote(pulled=True, heartbeat=not self._tells, hold_s=self._times.hold_s)
-            )
+            note = PullNote(pulled=True, heartbeat=not self._tells, hold_s=self._times.hold_s)
+            self._recovered = not await self._note(note)
 
     async def _note(self, note: PullNote) -> bool:
         try:

@@ -11,7 +11,7 @@ from forged_tokens import RsaSigner, token
 from interview_agent.adapters.oidc import KeyCache, KeyTimes, SignedTokens
 from interview_agent.adapters.oidc.key_set import KeySet, read_key_set
 from interview_agent.adapters.oidc.provider import KeysUnavailableError
-from interview_agent.domain.errors import InvalidToken
+from interview_agent.domain.errors import InvalidToken, TokenUnchecked
 
 OLD, NEW = RsaSigner("old"), RsaSigner("new")
 
@@ -144,6 +144,24 @@ async def test_known_keys_go_on_working_for_a_day_while_the_provider_is_down() -
     stand.clock.now_s += 1
     assert not await stand.reads(OLD)
     assert not stand.cache.usable
+
+
+async def test_a_token_of_an_unknown_key_is_unchecked_as_long_as_the_provider_is_down() -> None:
+    stand = Stand(OLD)
+    stand.provider.is_down = True
+    for signer in (OLD, NEW):
+        with pytest.raises(TokenUnchecked):
+            await stand.tokens.claims_of(token(signer))
+    stand.provider.is_down = False
+    stand.clock.now_s += 31
+    with pytest.raises(InvalidToken) as wrong:
+        await stand.tokens.claims_of(token(NEW))
+    assert wrong.value.refusal == "unknown_key"
+    stand.provider.is_down = True
+    stand.clock.now_s += 31
+    with pytest.raises(TokenUnchecked):
+        await stand.tokens.claims_of(token(NEW))
+    assert await stand.reads(OLD)
 
 
 async def test_known_keys_are_used_at_once_while_the_provider_hangs() -> None:
