@@ -154,7 +154,7 @@ class Bench:
         )
 
     async def _measure_listening(self, service: Service) -> None:
-        load = Load("streams", ACTIVE, self.lengths.listened, listeners=LISTENERS)
+        load = Load("streams", ACTIVE, self.lengths.listened, listeners=LISTENERS, awaits_text=True)
         self.findings.listened = await self._load(
             f"{ACTIVE} streams, {LISTENERS} idle", service, load
         )
@@ -164,6 +164,7 @@ class Bench:
         lengths, saturated = self.lengths, self.findings.saturated
         if saturated is None:
             return
+        flood_load = Load("uploads", FLOOD_CONNECTIONS, lengths.flood)
         per_s = FLOOD_TIMES * saturated.outcome.acked_per_s
         per_s = min(max(per_s, FLOOD_LEAST_PER_S), FLOOD_MOST_PER_S)
         normal = asyncio.create_task(
@@ -172,17 +173,13 @@ class Bench:
                 Load(
                     "uploads",
                     NORMAL_CONNECTIONS,
-                    lengths.before_flood + lengths.flood + lengths.after_flood,
+                    lengths.before_flood + lengths.flood + flood_load.drain_s + lengths.after_flood,
                     per_s=NORMAL_PER_S,
                 ),
             )
         )
         await asyncio.sleep(lengths.before_flood)
-        flood = await self._load(
-            "flood",
-            service,
-            Load("uploads", FLOOD_CONNECTIONS, lengths.flood, per_s=per_s),
-        )
+        flood = await self._load("flood", service, replace(flood_load, per_s=per_s))
         outcome = await normal
         self.findings.flood = Flood(
             flood, outcome, normal_bound_ms(outcome.acks, flood.outcome.began_s)

@@ -47,7 +47,8 @@ class Socket:
         self.updated_s: dict[int, float] = {}
         self.errors: list[str] = []
         self.late_ms: list[float] = []
-        self.all_acked = asyncio.Event()
+        self.done = asyncio.Event()
+        self._awaits_text = False
         self._reader = reader
         self._first_frame = 0
 
@@ -76,9 +77,12 @@ class Socket:
                 self._first_frame = message.get("next_frame", 0)
                 return
 
-    async def send(self, body: bytes, due_s: Iterable[float]) -> None:
-        """Send a chunk at each of these moments, or as soon after as the service reads on."""
-        self.due_s = list(due_s)
+    async def send(self, body: bytes, due_s: Iterable[float], *, awaits_text: bool) -> None:
+        """Send a chunk at each of these moments, or as soon after as the service reads on.
+
+        Returns when all is acknowledged and, where that is asked for, has its text.
+        """
+        self.due_s, self._awaits_text = list(due_s), awaits_text
         header = client_header(BINARY, _NUMBER_BYTES + len(body))
         with contextlib.suppress(ConnectionError):
             for number, moment_s in enumerate(self.due_s, self._first_frame):
@@ -88,7 +92,7 @@ class Socket:
                     self.late_ms.append((time.monotonic() - moment_s) * 1000)
                 self.writer.writelines([header, number.to_bytes(_NUMBER_BYTES, "big"), body])
                 await self.writer.drain()
-        await self.all_acked.wait()
+        await self.done.wait()
 
     async def read(self) -> None:
         """Note what comes until the socket is closed."""
@@ -105,19 +109,20 @@ class Socket:
         except (asyncio.IncompleteReadError, ConnectionError):
             self.errors.append("cut")
         finally:
-            self.all_acked.set()
+            self.done.set()
 
     def _take(self, message: dict[str, Any], now_s: float) -> None:
         match message["event_type"]:
             case "audio.ack":
                 for frame in range(message["first_frame"], message["frame"] + 1):
                     self.acked_s[frame - self._first_frame] = now_s
-                if len(self.acked_s) == len(self.due_s):
-                    self.all_acked.set()
             case "transcript.update":
                 self.updated_s.setdefault(message["seq"], now_s)
             case "error":
                 self.errors.append(message["code"])
+        texts = len(self.updated_s) if self._awaits_text else len(self.due_s)
+        if self.due_s and len(self.acked_s) == len(self.due_s) == texts:
+            self.done.set()
 
     def samples(self, came_s: dict[int, float]) -> list[Sample]:
         """Return how long after their moments things came; each chunk has one number."""
@@ -155,7 +160,13 @@ async def send_streams(load: Load) -> Outcome:
     outcome.began_s = time.monotonic() + _LEAD_S
     # The moments of all streams lie evenly over each second.
     sending = [
-        asyncio.create_task(each.send(body, load.moments_s(outcome.began_s + at / len(speakers))))
+        asyncio.create_task(
+            each.send(
+                body,
+                load.moments_s(outcome.began_s + at / len(speakers)),
+                awaits_text=load.awaits_text,
+            )
+        )
         for at, each in enumerate(speakers)
     ]
     if sending:
