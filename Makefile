@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live-demo connector-demo connector-real-smoke run test e2e-smoke load-smoke compose-local chaos chaos-live storage-smoke lint bench-stt bench-live docs lock clean
+.PHONY: help setup demo live-demo connector-demo connector-real-smoke run test e2e-smoke load-smoke compose-local chaos chaos-live storage-smoke lint bench-stt bench-live bench-ingest docs lock clean
 
 help: ## Print the verbs.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ bench-stt: setup ## Compare our transcription with plain faster-whisper: words, 
 
 bench-live: setup ## Measure live captions beside a baseline, 25 minutes (ARGS=--quick, --soak 30).
 	@.venv/bin/python scripts/bench/live.py $(ARGS)
+
+bench-ingest: setup ## Measure durable intake beside the floor of the work, 8 minutes (ARGS=--quick: 3).
+	@.venv/bin/python scripts/bench/ingest.py $(ARGS)
 
 docs: setup ## Regenerate .env.example, docs/openapi.json, and pages and tables of docs/.
 	@.venv/bin/python scripts/generate_docs.py

@@ -316,6 +316,16 @@ async def test_what_is_not_captioned_goes_to_the_hearing_of_recordings() -> None
     assert [chunk.live for chunk in bench.rows.chunks] == [False]
 
 
+async def test_the_hearing_of_recordings_is_woken_for_every_chunk() -> None:
+    bench = Bench(live=False)
+    track = await bench.start()
+    for number in range(1, 4):
+        await send(track, FRAME)
+        await until(lambda number=number: len(bench.acks) == number)
+    assert bench.wake.hints == [(Stage.STT, "m1", "main")] * 3
+    await track.stop()
+
+
 async def test_two_channels_are_heard_apart() -> None:
     bench = Bench()
     track = await bench.start(channels=2, sample_rate=48_000, speaker_hint="Anna")

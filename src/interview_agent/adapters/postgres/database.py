@@ -51,6 +51,21 @@ async def _prepare(connection: Connection) -> None:
         )
 
 
+class _PlainConnection(asyncpg.Connection):  # type: ignore[misc]
+    """Goes back to the pool as it is.
+
+    Nobody here sets anything for a session, listens on it or takes a lock of it, so the round trip
+    that the driver makes to undo such things would be for nothing. A transaction that was left open
+    is rolled back all the same.
+    """
+
+    __slots__ = ()
+
+    def get_reset_query(self) -> str:
+        """Return the statement that is sent whenever a connection was used: none."""
+        return ""
+
+
 class Database:
     """Hands out connections; a server that cannot be used now is a `DatabaseError`."""
 
@@ -107,6 +122,7 @@ async def open_database(dsn: str, *, size: int, name: str, connect_timeout_s: fl
                 min_size=1,
                 max_size=size,
                 init=_prepare,
+                connection_class=_PlainConnection,
                 command_timeout=10.0,
                 max_inactive_connection_lifetime=300.0,
                 server_settings={

@@ -327,8 +327,13 @@ class LiveTrack:
             trace_id=self._trace_id,
             frames=(joined.first_frame, joined.last_frame),
             session_id=self.session.session_id,
-            wake=self._parts.now_s() - self._stored_at_s > _WORKER_LOOKS_FOR_S,
+            wake=self._wakes(),
         )
+
+    def _wakes(self) -> bool:
+        # Who captions a live track goes on looking for a while; the hearing of recordings does not.
+        silent_s = self._parts.now_s() - self._stored_at_s
+        return not self._parts.live or silent_s > _WORKER_LOOKS_FOR_S
 
     def _acknowledge(self, joined: JoinedFrames) -> None:
         frames, size_bytes = joined.last_frame - joined.first_frame + 1, len(joined.audio)

@@ -1,0 +1,1 @@
+"""The parts of the ingest benchmark: loads, what they found, the floor of the work itself."""
