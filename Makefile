@@ -52,7 +52,7 @@ bench-stt: setup ## Compare our transcription with plain faster-whisper: words, 
 bench-live: setup ## Measure live captions beside a baseline, 25 minutes (ARGS=--quick, --soak 30).
 	@.venv/bin/python scripts/bench/live.py $(ARGS)
 
-docs: setup ## Regenerate .env.example and the pages of settings, metrics and readiness.
+docs: setup ## Regenerate .env.example, docs/openapi.json, and pages and tables of docs/.
 	@.venv/bin/python scripts/generate_docs.py
 
 lock: setup ## Resolve the dependencies again and write the locks (needs uv).

@@ -21,7 +21,6 @@ import signal
 import sys
 import tempfile
 import time
-import urllib.request
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,7 @@ from dotenv import dotenv_values
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from compose_file import ROOT, interpolate, read_compose_file, start_order
-from e2e_local import SmokeFailed, smoke
+from e2e_local import SmokeFailed, ask_health, smoke
 from fault_servers import OwnServer
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class ServiceProcess:
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 address = await self._announced(self._process)
-                await asyncio.to_thread(_healthy, address)
+                await asyncio.to_thread(ask_health, address)
         except (TimeoutError, OSError) as error:
             raise StartFailed(self._said("did not become healthy")) from error
         return address
@@ -162,11 +161,6 @@ class LocalCompose:
             "REDIS_URL": self._servers["redis"],
         }
         return given | here
-
-
-def _healthy(address: str) -> None:
-    with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
-        answer.read()
 
 
 async def run(variables: Mapping[str, str], folder: Path, *, port: int, check: bool) -> None:

@@ -24,14 +24,12 @@ from interview_agent.client.meeting_api import MeetingApi
 from interview_agent.client.screen import PlainScreen, Screen, TerminalScreen
 from interview_agent.domain.analytics.report_text import format_report
 from interview_agent.domain.errors import AgentError
-from own_service import ROOT, SAMPLE, Api, DemoError, own_folder, service
+from own_service import PARTICIPANTS, ROOT, SAMPLE, Api, DemoError, own_folder, service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAMES = ("Interviewer", "Candidate")
-"""Who speaks on the channels of the sample, from left to right."""
-
+NAMES = tuple(each["name"] for each in PARTICIPANTS)
 CONNECTOR = "/v1/admin/connectors/sberjazz"
 HANG_UP_AFTER_S = 2.0
 

@@ -12,11 +12,10 @@ import os
 import secrets
 import sys
 import time
-import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from own_service import Api, DemoError, own_folder, service
+from own_service import Api, DemoError, passing_service
 from sample_meeting import send_sample, start_meeting, wait_until_done
 
 if TYPE_CHECKING:
@@ -34,14 +33,18 @@ class SmokeFailed(Exception):
         self.code = code
 
 
+def ask_health(base_url: str) -> None:
+    """Return once `/health` has answered 200. Raises `OSError` for any other answer, or none."""
+    with urllib.request.urlopen(f"{base_url}/health", timeout=5) as answer:
+        answer.read()
+
+
 def wait_for_health(base_url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
     """Wait until `/health` answers 200. Raises `SmokeFailed`."""
     ends = time.monotonic() + timeout_s
     while True:
         try:
-            with urllib.request.urlopen(f"{base_url}/health", timeout=5) as answer:
-                answer.read()
-                return
+            return ask_health(base_url)
         except OSError as error:
             if time.monotonic() > ends:
                 message = f"nobody answers at {base_url}/health after {timeout_s:.0f} s: {error}"
@@ -73,10 +76,8 @@ def smoke_of_own(stt_provider: str) -> None:
     """Start a service, send one meeting, stop it again. Raises `SmokeFailed`."""
     key = secrets.token_urlsafe(24)
     try:
-        with own_folder() as folder:
-            print("starting a service of our own …", flush=True)
-            with service(folder, key, STT_PROVIDER=stt_provider) as address:
-                smoke(address, key)
+        with passing_service(key, STT_PROVIDER=stt_provider) as address:
+            smoke(address, key)
     except DemoError as error:
         raise SmokeFailed(str(error)) from error
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from e2e_local import FAILED, SmokeFailed, wait_for_health
-from own_service import DemoError, own_folder, service
+from own_service import DemoError, passing_service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -221,10 +221,8 @@ def run(options: argparse.Namespace, limits: Limits) -> int:
         return tell(figures, judge(figures, limits))
     options.api_key, options.service_key = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
     own = {"STT_PROVIDER": "mock", "SERVICE_API_KEYS": options.service_key}
-    with own_folder() as folder:
-        print("starting a service of our own …", flush=True)
-        with service(folder, options.api_key, **own) as address:
-            figures = asyncio.run(measure(address, options))
+    with passing_service(options.api_key, **own) as address:
+        figures = asyncio.run(measure(address, options))
     return tell(figures, judge(figures, limits))
 
 

@@ -15,4 +15,4 @@ compile() {
 }
 
 compile --all-extras --output-file requirements.lock
-compile --extra model --constraint requirements.lock --output-file requirements-prod.lock
+compile --extra model --extra tracing --constraint requirements.lock --output-file requirements-prod.lock

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO
 
 from interview_agent.settings import Settings
@@ -78,6 +79,15 @@ def own_folder() -> Iterator[Path]:
             return
     message = "a hundred copies run already"
     raise DemoError(message)
+
+
+@contextmanager
+def passing_service(key: str, **chosen: str) -> Iterator[str]:
+    """Run a service whose folder is new and goes with it, and return the address."""
+    with TemporaryDirectory(prefix="ia-smoke-") as folder:
+        print("starting a service of our own …", flush=True)
+        with service(Path(folder), key, **chosen) as address:
+            yield address
 
 
 @contextmanager

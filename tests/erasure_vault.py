@@ -10,14 +10,10 @@ from erasure_stand import Deaf, erasure_by
 from interview_agent.adapters.local_fs import TEMPORARY_PREFIX, LocalFsBlobStore
 from interview_agent.adapters.postgres import (
     Database,
-    PostgresArchive,
     PostgresDeletions,
     PostgresErasureRecords,
-    PostgresIntake,
     PostgresLiveRecords,
     PostgresLiveSessions,
-    PostgresStageRecords,
-    PostgresWorkStore,
 )
 from interview_agent.domain.identity import Identity, Kind
 from interview_agent.domain.route import Stage
@@ -27,7 +23,7 @@ from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.live_records import LiveCommit
 from interview_agent.ports.live_sessions import NewLiveSession
 from traces import files_with, rows_with
-from work_bench import chunk, progress
+from work_bench import Bench, chunk, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,16 +42,13 @@ def asked() -> AuditEvent:
     return AuditEvent("allow", "/v1/meetings/m1", "DELETE", "a", "user_api_key", "asked", 202)
 
 
-class Vault:
+class Vault(Bench):
     """A meeting full of secrets, another one beside it, and what erases the first."""
 
     def __init__(self, database: Database, dsn: str, folder: Path) -> None:
-        self.database, self.dsn, self.folder = database, dsn, folder
+        super().__init__(database)
+        self.dsn, self.folder = dsn, folder
         self.blobs = LocalFsBlobStore(folder)
-        self.intake = PostgresIntake(database)
-        self.archive = PostgresArchive(database)
-        self.work = PostgresWorkStore(database)
-        self.records = PostgresStageRecords(database)
         self.sessions = PostgresLiveSessions(database)
         self.deletions = PostgresDeletions(database)
         self.audit = NotedAudit()
@@ -92,10 +85,8 @@ class Vault:
         await self.blobs.put(new.blob_key, AUDIO)
         await self.intake.accept(new)
 
-    async def claim(self, stage: Stage) -> Claim:
-        claim = await self.work.claim(stage, "test", 60.0)
-        assert claim is not None
-        return claim
+    async def claim(self, stage: Stage, lease_s: float = 60.0) -> Claim:
+        return await super().claim(stage, lease_s)
 
     async def hear(self) -> Claim:
         """Let speech to text say the secret; the claim is held still."""

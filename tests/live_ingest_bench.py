@@ -22,9 +22,7 @@ from memory_rows import MemoryBlobs, MemoryRows, NotedWakeUps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from interview_agent.domain.errors import (
-        AgentError,
-    )
+    from interview_agent.domain.errors import AgentError
 
 ALICE = Identity("alice", "user_api_key", Kind.USER)
 FRAME = bytes(640)

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from interview_agent.adapters.postgres import (
-    Database,
-    PostgresArchive,
-    PostgresIntake,
-    PostgresLiveRecords,
-    PostgresStageRecords,
-    PostgresWorkStore,
-    schedule,
-)
+from interview_agent.adapters.postgres import Database, PostgresLiveRecords, schedule
 from interview_agent.domain.route import Stage
 from interview_agent.domain.transcript import DraftSegment, Word
 from interview_agent.ports.live_records import GrowingSegment, LiveCommit
-from work_bench import chunk
+from work_bench import Bench, chunk
 
 if TYPE_CHECKING:
     from interview_agent.domain.transcript import Segment
@@ -34,16 +26,12 @@ def commit(*drafts: DraftSegment, grows: bool = False, at: Any = None) -> LiveCo
     return LiveCommit(drafts, grows, {"at": at}, max((each.end_s for each in drafts), default=0.0))
 
 
-class Bench:
+class LiveBench(Bench):
     """Live tracks on a real database."""
 
     def __init__(self, database: Database) -> None:
-        self.database = database
-        self.intake = PostgresIntake(database)
-        self.archive = PostgresArchive(database)
-        self.work = PostgresWorkStore(database)
+        super().__init__(database)
         self.live = PostgresLiveRecords(database)
-        self.batch = PostgresStageRecords(database)
 
     async def send(self, *seqs: int, track: str = "main", meeting_id: str = "m1") -> None:
         """Accept chunks of a track."""
@@ -55,9 +43,7 @@ class Bench:
 
     async def claim(self, stage: Stage = Stage.LIVE, lease_s: float = 60.0) -> Claim:
         """Return a claim of the work that must be due."""
-        claim = await self.work.claim(stage, "bench", lease_s)
-        assert claim is not None
-        return claim
+        return await super().claim(stage, lease_s)
 
     async def opened(self, track: str = "main") -> tuple[Claim, GrowingSegment]:
         """Give a track its first chunk and begin its captions."""

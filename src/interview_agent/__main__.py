@@ -11,6 +11,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import Literal
 
 from interview_agent import __version__
 from interview_agent.client.options import add_live_command
@@ -36,7 +37,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("run", help="run the service (default)")
-    commands.add_parser("migrate", help="apply missing migrations and exit")
+    migrate = commands.add_parser("migrate", help="apply missing migrations and exit")
+    how = migrate.add_mutually_exclusive_group()
+    how.add_argument(
+        "--check",
+        dest="how",
+        action="store_const",
+        const="check",
+        help="change nothing; exit code 1 when migrations are missing",
+    )
+    how.add_argument(
+        "--dry-run",
+        dest="how",
+        action="store_const",
+        const="rehearse",
+        help="apply them in a transaction and take it back",
+    )
+    migrate.set_defaults(how="apply")
     commands.add_parser(
         "check", help="say what keeps the service from working safely, and how to mend it"
     )
@@ -85,12 +102,13 @@ async def _serve(settings: Settings, roles: frozenset[Role]) -> int:
     return 0
 
 
-async def _migrate(settings: Settings) -> int:
+async def _migrate(settings: Settings, how: Literal["apply", "check", "rehearse"]) -> int:
     from interview_agent.compose import migrate_database  # noqa: PLC0415
 
-    names = await migrate_database(settings)
-    print(f"applied: {', '.join(names)}" if names else "nothing to apply")
-    return 0
+    names = await migrate_database(settings, how)
+    done = {"apply": "applied", "check": "missing", "rehearse": "would be applied"}[how]
+    print(f"{done}: {', '.join(names)}" if names else "nothing to apply")
+    return 1 if names and how == "check" else 0
 
 
 async def _check(settings: Settings, roles: frozenset[Role]) -> int:
@@ -123,7 +141,7 @@ def _run(options: argparse.Namespace) -> int:
     configure_logs(level=settings.log_level, form=settings.log_format)
     match options.command:
         case "migrate":
-            work = _migrate(settings)
+            work = _migrate(settings, options.how)
         case "check":
             work = _check(settings, roles)
         case _:

@@ -11,16 +11,11 @@ import aiohttp
 
 from interview_agent.domain.route import Stage
 from interview_agent.metrics import METERS
+from production_settings import SAFE
 
 if TYPE_CHECKING:
     from running_agents import Agent, Agents
 
-PROD = {
-    "APP_ENV": "prod",
-    "AUTH_REQUIRE_JWT_IN_PROD": "false",
-    "STT_PROVIDER": "mock",
-    "SERVICE_API_KEYS": "machine",
-}
 OF_THE_API = re.compile(
     "agent_(requests|http|chunks|feed|socket|live_(sessions|frames|audio)|audit)"
 )
@@ -66,7 +61,7 @@ async def test_every_meter_is_there_in_its_role_before_anything_happens(agents: 
         "worker": everybody | {name for name in names if OF_WORKERS.match(name)},
         "reconciliation": everybody,
     }
-    roles = agents.make_apart(list(owned), **PROD)
+    roles = agents.make_apart(list(owned), **SAFE)
     await asyncio.gather(*(agent.start() for agent in roles))
     async with aiohttp.ClientSession() as session:
         texts = {each.role: await scrape(session, each, owned[each.role]) for each in roles}

@@ -27,7 +27,6 @@ async def test_every_frame_and_event_survives_random_disconnects_once(agents: Ag
         is_enough=lambda proxy, _: proxy.cuts >= 15,
         chance=chance,
     )
-    blob_dir = agent.folder / "data" / "chunks"
-    assert await judge(agent, journal, blob_dir) == [], (seed, journal.troubles)
+    assert await judge(agent, journal, agents.blob_dir) == [], (seed, journal.troubles)
     assert journal.cuts >= 15
     assert 1 < journal.connections <= journal.cuts + 1

@@ -115,7 +115,14 @@ async def test_a_client_of_the_reference_sees_the_fields_it_knows(client: Client
     }
     answer = await client.post("/v1/meetings/start", json=start, headers=ALICE)
     assert answer.status == 200
-    assert await answer.json() == {"api_version": "v1", "meeting_id": "e2e-1", "status": "queued"}
+    assert await answer.json() == {
+        "api_version": "v1",
+        "meeting_id": "e2e-1",
+        "status": "queued",
+        "connector_auto_join": False,
+        "connector_provider": None,
+        "connector_connected": None,
+    }
     fields = {"codec": "pcm", "sample_rate": 16000, "channels": 1}
     answer = await send_chunk(client, "e2e-1", **fields)
     accepted = await answer.json()

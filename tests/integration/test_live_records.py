@@ -18,7 +18,7 @@ from interview_agent.pipeline.erasure.batches import forget_rows
 from interview_agent.ports.erasure import TEXT
 from interview_agent.ports.live_records import GrowingSegment
 from interview_agent.ports.transcriber import TrackProgress
-from live_records_bench import Bench, commit, draft
+from live_records_bench import LiveBench, commit, draft
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def bench(database: Database) -> Bench:
-    return Bench(database)
+def bench(database: Database) -> LiveBench:
+    return LiveBench(database)
 
 
 def seen(segments: Sequence[Segment]) -> list[tuple[str, str, int, bool]]:
@@ -37,7 +37,7 @@ def seen(segments: Sequence[Segment]) -> list[tuple[str, str, int, bool]]:
 
 
 async def test_the_name_of_a_segment_is_known_before_it_stands_and_stays_until_it_is_final(
-    bench: Bench,
+    bench: LiveBench,
 ) -> None:
     claim, growing = await bench.opened()
     assert growing.revision == 0
@@ -53,7 +53,7 @@ async def test_the_name_of_a_segment_is_known_before_it_stands_and_stays_until_i
     assert seen(await bench.segments()) == [(name, "one two three.", 4, True)]
 
 
-async def test_one_commit_may_complete_a_segment_and_begin_the_next(bench: Bench) -> None:
+async def test_one_commit_may_complete_a_segment_and_begin_the_next(bench: LiveBench) -> None:
     claim, first = await bench.opened()
     growing = await bench.live.commit(claim, first, commit(draft("a"), grows=True))
     growing = await bench.live.commit(
@@ -68,7 +68,9 @@ async def test_one_commit_may_complete_a_segment_and_begin_the_next(bench: Bench
     assert growing == GrowingSegment((await bench.segments())[2].segment_id, 1)
 
 
-async def test_a_worker_that_takes_over_goes_on_with_the_segment_that_grows(bench: Bench) -> None:
+async def test_a_worker_that_takes_over_goes_on_with_the_segment_that_grows(
+    bench: LiveBench,
+) -> None:
     claim, growing = await bench.opened()
     growing = await bench.live.commit(claim, growing, commit(draft("half"), grows=True, at=[7]))
     await bench.work.hand_back(claim)
@@ -80,12 +82,12 @@ async def test_a_worker_that_takes_over_goes_on_with_the_segment_that_grows(benc
     assert [each[1:] for each in seen(await bench.segments())] == [("half more.", 2, True)]
 
 
-async def test_opening_twice_takes_one_name(bench: Bench) -> None:
+async def test_opening_twice_takes_one_name(bench: LiveBench) -> None:
     claim, growing = await bench.opened()
     assert (await bench.live.open(claim)).growing == growing
 
 
-async def test_a_commit_without_segments_keeps_the_place_alone(bench: Bench) -> None:
+async def test_a_commit_without_segments_keeps_the_place_alone(bench: LiveBench) -> None:
     claim, growing = await bench.opened()
     assert await bench.live.commit(claim, growing, commit(at=3)) == growing
     assert (await bench.live.open(claim)).checkpoint == {"at": 3}
@@ -94,7 +96,7 @@ async def test_a_commit_without_segments_keeps_the_place_alone(bench: Bench) -> 
 
 
 async def test_whoever_lost_the_track_writes_nothing_and_learns_it_from_the_next_look(
-    bench: Bench,
+    bench: LiveBench,
 ) -> None:
     await bench.send(0)
     loser = await bench.claim(lease_s=0.0)
@@ -112,7 +114,7 @@ async def test_whoever_lost_the_track_writes_nothing_and_learns_it_from_the_next
     assert (await bench.live.open(heir)).checkpoint == {"at": "heir"}
 
 
-async def test_progress_ends_a_row_of_failed_tries(bench: Bench) -> None:
+async def test_progress_ends_a_row_of_failed_tries(bench: LiveBench) -> None:
     await bench.send(0)
     for _ in range(3):
         await bench.work.retry_later(await bench.claim(), 0.0, "x")
@@ -125,7 +127,7 @@ async def test_progress_ends_a_row_of_failed_tries(bench: Bench) -> None:
 
 
 async def test_news_are_the_chunks_after_the_last_one_and_whether_the_meeting_is_closed(
-    bench: Bench,
+    bench: LiveBench,
 ) -> None:
     claim, _ = await bench.opened()
     await bench.send(1, 2, 4)
@@ -140,7 +142,7 @@ async def test_news_are_the_chunks_after_the_last_one_and_whether_the_meeting_is
     assert not (await bench.live.news(claim, 4, 9)).closed
 
 
-async def test_two_tracks_at_once_number_their_events_without_a_gap(bench: Bench) -> None:
+async def test_two_tracks_at_once_number_their_events_without_a_gap(bench: LiveBench) -> None:
     opened = [await bench.opened(track) for track in ("left", "right")]
 
     async def speak(claim: Claim, growing: GrowingSegment) -> None:
@@ -160,7 +162,7 @@ async def test_two_tracks_at_once_number_their_events_without_a_gap(bench: Bench
     assert len({each.segment_id for each in await bench.segments()}) == len(await bench.segments())
 
 
-async def test_the_enhancer_gets_what_is_final_and_nothing_that_grows(bench: Bench) -> None:
+async def test_the_enhancer_gets_what_is_final_and_nothing_that_grows(bench: LiveBench) -> None:
     claim, growing = await bench.opened()
     growing = await bench.live.commit(claim, growing, commit(draft("grows"), grows=True))
     assert "enhancer" not in await bench.due()
@@ -169,23 +171,25 @@ async def test_the_enhancer_gets_what_is_final_and_nothing_that_grows(bench: Ben
     )
     assert "enhancer" in await bench.due()
     enhancer = await bench.claim(Stage.ENHANCER)
-    plain = await bench.batch.unenhanced(enhancer, 10)
+    plain = await bench.records.unenhanced(enhancer, 10)
     assert [each.segment.raw_text for each in plain] == ["done."]
     assert plain[0].next_raw_text == ""
 
 
-async def test_a_segment_that_became_final_makes_the_one_before_due_again(bench: Bench) -> None:
+async def test_a_segment_that_became_final_makes_the_one_before_due_again(bench: LiveBench) -> None:
     """How it reads depends on its neighbour."""
     claim, growing = await bench.opened()
     growing = await bench.live.commit(claim, growing, commit(draft("one.")))
     await bench.rows("UPDATE segments SET enhanced_revision = revision")
     await bench.live.commit(claim, growing, commit(draft("two.", 1)))
     enhancer = await bench.claim(Stage.ENHANCER)
-    plain = await bench.batch.unenhanced(enhancer, 10)
+    plain = await bench.records.unenhanced(enhancer, 10)
     assert [each.segment.raw_text for each in plain] == ["one.", "two."]
 
 
-async def test_captions_of_a_closed_meeting_lead_to_the_hearing_of_the_whole(bench: Bench) -> None:
+async def test_captions_of_a_closed_meeting_lead_to_the_hearing_of_the_whole(
+    bench: LiveBench,
+) -> None:
     claim, growing = await bench.opened()
     await bench.live.commit(claim, growing, commit(draft("one.")))
     assert await bench.work.complete(claim) == ()
@@ -194,14 +198,14 @@ async def test_captions_of_a_closed_meeting_lead_to_the_hearing_of_the_whole(ben
     assert await bench.work.complete(flush) == (Stage.STT,)
 
 
-async def test_late_audio_opens_the_meeting_and_the_captions_go_on(bench: Bench) -> None:
+async def test_late_audio_opens_the_meeting_and_the_captions_go_on(bench: LiveBench) -> None:
     claim, growing = await bench.opened()
     await bench.live.commit(claim, growing, commit(draft("one."), at=1))
     await bench.intake.finish("m1", {})
     await bench.work.complete(claim)
     await bench.work.complete(await bench.claim())
     batch = await bench.claim(Stage.STT)
-    await bench.batch.commit_progress(
+    await bench.records.commit_progress(
         batch, TrackProgress(0, (draft("One!"),), {}, 0, 1.0, until_s=1.0)
     )
     await bench.work.complete(batch)
@@ -216,11 +220,13 @@ async def test_late_audio_opens_the_meeting_and_the_captions_go_on(bench: Bench)
     ]
 
 
-async def test_a_segment_that_the_whole_hearing_wrote_anew_does_not_grow_on(bench: Bench) -> None:
+async def test_a_segment_that_the_whole_hearing_wrote_anew_does_not_grow_on(
+    bench: LiveBench,
+) -> None:
     claim, growing = await bench.opened()
     await bench.live.commit(claim, growing, commit(draft("half a"), grows=True))
     batch = await bench.want_batch()
-    await bench.batch.commit_progress(
+    await bench.records.commit_progress(
         batch, TrackProgress(0, (draft("Half a word."),), {}, 0, 1.0, until_s=1.0)
     )
     record = await bench.live.open(claim)
@@ -230,13 +236,13 @@ async def test_a_segment_that_the_whole_hearing_wrote_anew_does_not_grow_on(benc
 
 
 async def test_a_growing_segment_that_was_taken_back_stands_again_with_its_next_words(
-    bench: Bench,
+    bench: LiveBench,
 ) -> None:
     """The whole hearing may end just behind the first word of late audio."""
     claim, growing = await bench.opened()
     growing = await bench.live.commit(claim, growing, commit(draft("new", 0.9), grows=True))
     batch = await bench.want_batch()
-    await bench.batch.commit_progress(batch, TrackProgress(0, (), {}, 0, 1.0, until_s=1.0))
+    await bench.records.commit_progress(batch, TrackProgress(0, (), {}, 0, 1.0, until_s=1.0))
     assert await bench.segments() == []
     await bench.live.commit(claim, growing, commit(draft("new words", 0.9), grows=True))
     assert seen(await bench.segments()) == [(growing.segment_id, "new words", 3, False)]
@@ -244,7 +250,7 @@ async def test_a_growing_segment_that_was_taken_back_stands_again_with_its_next_
     assert [row["kind"] for row in kinds] == ["update", "retract", "update"]
 
 
-async def test_retention_forgets_where_captions_stood(bench: Bench) -> None:
+async def test_retention_forgets_where_captions_stood(bench: LiveBench) -> None:
     claim, growing = await bench.opened()
     await bench.live.commit(claim, growing, commit(draft("secret."), at="secret"))
     await bench.rows("UPDATE meetings SET last_audio_at = now() - interval '100 days'")
@@ -259,7 +265,7 @@ async def test_retention_forgets_where_captions_stood(bench: Bench) -> None:
     assert await bench.segments() == []
 
 
-async def test_a_worker_reports_its_capacity_under_its_name(bench: Bench) -> None:
+async def test_a_worker_reports_its_capacity_under_its_name(bench: LiveBench) -> None:
     for capacity, streams in ((4.0, 1), (3.5, 2)):
         await bench.live.report_capacity("w1", capacity, streams)
     await bench.live.report_capacity("w2", 1.0, 0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from interview_agent.ports.transcriber import TrackProgress
-from live_records_bench import Bench, commit, draft
+from live_records_bench import LiveBench, commit, draft
 
 if TYPE_CHECKING:
     from interview_agent.adapters.postgres import Database
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def bench(database: Database) -> Bench:
-    return Bench(database)
+def bench(database: Database) -> LiveBench:
+    return LiveBench(database)
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Model:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_captions_and_the_whole_hearing_in_turn_agree_with_a_plain_list(
-    bench: Bench, seed: int
+    bench: LiveBench, seed: int
 ) -> None:
     """Order, ordinals, names and events hold after any mix of both on two tracks."""
     chance = random.Random(seed)
@@ -89,14 +89,14 @@ async def test_captions_and_the_whole_hearing_in_turn_agree_with_a_plain_list(
             tracks[track] = model, claim, growing
         else:
             batch = await bench.want_batch(track=track)
-            await bench.batch.commit_progress(batch, model.hear_again())
+            await bench.records.commit_progress(batch, model.hear_again())
             await bench.work.complete(batch)
         await agrees(bench, {name: model for name, (model, _, _) in tracks.items()})
         for each in await bench.segments():
             assert names.setdefault(each.segment_id, each.track) == each.track
 
 
-async def agrees(bench: Bench, models: dict[str, Model]) -> None:
+async def agrees(bench: LiveBench, models: dict[str, Model]) -> None:
     """Check rows and events against the models."""
     for track, model in models.items():
         rows = await bench.rows(

@@ -14,7 +14,11 @@ import pytest
 import pytest_asyncio
 
 from interview_agent.adapters.postgres import Database, check_schema, migrate, open_database
-from interview_agent.adapters.postgres.migrations import known_migrations, sql_folder
+from interview_agent.adapters.postgres.migrations import (
+    known_migrations,
+    rehearse_migrations,
+    sql_folder,
+)
 from interview_agent.domain.errors import StartupError
 from real_servers import database_dsn
 
@@ -138,6 +142,31 @@ async def test_two_processes_at_once_apply_every_migration_once(
     names = ", ".join(migration.name for migration in known_migrations())
     lines = sorted(output.strip().splitlines()[-1] for _, output, _ in answers)
     assert lines == [f"applied: {names}", "nothing to apply"]
+
+
+async def test_looking_and_rehearsing_change_nothing(
+    outside: dict[str, str], tmp_path: Path, empty: Database
+) -> None:
+    names = ", ".join(migration.name for migration in known_migrations())
+    for flag, code, line in (
+        ("--check", 1, f"missing: {names}"),
+        ("--dry-run", 0, f"would be applied: {names}"),
+    ):
+        found, output, errors = await command(tmp_path, outside, "migrate", flag)
+        assert (found, output.strip()) == (code, line), errors
+        async with empty.connection() as connection:
+            assert await connection.fetch("SELECT FROM pg_tables WHERE schemaname='public'") == []
+    await migrate(empty)
+    for flag in ("--check", "--dry-run"):
+        found, output, _ = await command(tmp_path, outside, "migrate", flag)
+        assert (found, output.strip()) == (0, "nothing to apply")
+
+
+async def test_a_rehearsal_finds_what_does_not_fit(empty: Database) -> None:
+    async with empty.connection() as connection:
+        await connection.execute("CREATE TABLE deliveries (in_the_way integer)")
+    with pytest.raises(StartupError, match="0001_initial cannot be applied here"):
+        await rehearse_migrations(empty)
 
 
 async def test_a_migration_edited_after_it_was_applied_is_refused(empty: Database) -> None:

@@ -36,7 +36,6 @@ AGREED_ALERTS = {
 }
 """Names that others' routes and silences rely on."""
 
-CONNECTOR = "agent_sberjazz_"
 FOREIGN = {
     "up": {"job", "instance"},
     "alertmanager_notifications_failed_total": {"integration", "job", "instance"},
@@ -112,25 +111,16 @@ def known_labels() -> dict[str, set[str]]:
 
 
 QUERIES = [*(rule["expr"] for rule in rules()), *dashboard_queries()]
-HAS_CONNECTOR = any(meter.name.startswith(CONNECTOR) for meter in METERS)
-
-
-def is_elsewhere(name: str) -> bool:
-    """Whether a metric belongs to a connector that this build does not have."""
-    return name.startswith(CONNECTOR) and not HAS_CONNECTOR
 
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_query_names_metrics_and_labels_that_exist(query: str) -> None:
     known, used = known_labels(), read_query(query)
-    metrics = {name for name in used.metrics if not is_elsewhere(name)}
-    assert metrics - set(known) == set()
+    assert used.metrics - set(known) == set()
     for name, labels in used.chosen_by:
-        if not is_elsewhere(name):
-            assert labels - known[name] == set(), name
-    if metrics == used.metrics:
-        there = set().union(*(known[name] for name in metrics))
-        assert used.grouped_by - there == set()
+        assert labels - known[name] == set(), name
+    there = set().union(*(known[name] for name in used.metrics))
+    assert used.grouped_by - there == set()
 
 
 def test_a_query_with_a_wrong_name_or_label_is_noticed() -> None:
@@ -171,8 +161,7 @@ def test_every_link_within_the_runbook_leads_to_a_section() -> None:
 
 def test_the_runbook_names_metrics_that_exist() -> None:
     named = re.findall(r"\bagent[_:][\w:]+", (ROOT / RUNBOOK).read_text(encoding="utf-8"))
-    known = known_labels()
-    assert {name for name in named if name not in known and not is_elsewhere(name)} == set()
+    assert set(named) - set(known_labels()) == set()
 
 
 def test_every_alert_is_seen_firing_and_not_firing() -> None:

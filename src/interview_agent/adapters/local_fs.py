@@ -8,7 +8,7 @@ import hashlib
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
@@ -139,13 +139,13 @@ class LocalFsBlobStore:
         self, key_prefix: str, body: AsyncIterator[bytes], *, max_bytes: int
     ) -> BlobFacts:
         """Store a body of unknown length under `{key_prefix}-{sha256[:32]}.bin`."""
-        parent = self._path(key_prefix).parent
         temporary = _temporary_name()
         digest = hashlib.sha256()
         size_bytes = 0
         with _faults():
-            await self._run(self._make_folder, parent)
-            folder = await self._opened(partial(os.open, parent, _FOLDER_FLAGS), os.close)
+            folder = await self._opened(
+                partial(self._folder, self._path(key_prefix).parent), os.close
+            )
             try:
                 async with aiofiles.open(
                     temporary,
@@ -165,8 +165,7 @@ class LocalFsBlobStore:
                 key = f"{key_prefix}-{digest.hexdigest()[:32]}.bin"
                 await self._run(_name, temporary, self._path(key).name, folder)
             finally:
-                await self._run(_drop, temporary, folder)
-                os.close(folder)
+                await self._run(_leave, temporary, folder)
         return BlobFacts(key, digest.hexdigest(), size_bytes)
 
     async def open(self, key: str) -> BinaryIO:
@@ -240,37 +239,66 @@ class LocalFsBlobStore:
         self._identity = self._marker()
 
     def _check_mounted(self) -> None:
-        here = self._marker()
-        if not here or here != self._identity:
-            message = "the folder of the audio is not the one that it was"
-            raise StorageError(message, details={"cause": "not_mounted"}, retry_after_s=2)
+        with self._mounted():
+            pass
 
-    def _make_folder(self, folder: Path) -> None:
-        self._check_mounted()
+    @contextmanager
+    def _mounted(self) -> Iterator[int]:
+        """Open the folder of the audio where it is the one that it was."""
+        with ExitStack() as stack:
+            try:
+                base = stack.enter_context(_opened(self._base_dir))
+                with open(MARKER, encoding="ascii", opener=partial(_readable, folder=base)) as file:
+                    here = file.read().strip()
+            except (FileNotFoundError, NotADirectoryError):
+                here = ""
+            if not here or here != self._identity:
+                message = "the folder of the audio is not the one that it was"
+                raise StorageError(message, details={"cause": "not_mounted"}, retry_after_s=2)
+            yield base
+
+    def _folder(self, folder: Path) -> int:
+        """Open a folder, making what is missing of it; the descriptor is the caller's to close.
+
+        Everything happens below the one descriptor whose marker was read, so that nothing is made
+        on a mount point whose share goes away in the middle.
+        """
+        with self._mounted() as base:
+            if folder in self._synced:
+                with suppress(FileNotFoundError):
+                    return _open_below(base, folder.relative_to(self._base_dir))
+            return self._make_folder(base, folder)
+
+    def _make_folder(self, base: int, folder: Path) -> int:
         # A folder that somebody else has just made may not be on the disk yet, so each is synced
         # into its parent by us too before the first file in it counts.
-        missing = []
-        while folder != self._base_dir and not (folder in self._synced and folder.is_dir()):
-            missing.append(folder)
-            folder = folder.parent
-        for each in reversed(missing):
-            each.mkdir(mode=0o700, exist_ok=True)
-            _sync_folder(each.parent)
-            self._synced[each] = None
+        path, here = self._base_dir, os.dup(base)
+        for part in folder.relative_to(self._base_dir).parts:
+            path /= part
+            try:
+                with suppress(FileExistsError):
+                    os.mkdir(part, 0o700, dir_fd=here)
+                    self._synced.pop(path, None)
+                if path not in self._synced:
+                    os.fsync(here)
+                    self._synced[path] = None
+                there = _open_below(here, part)
+            finally:
+                os.close(here)
+            here = there
         if len(self._synced) > _FOLDERS_REMEMBERED:
             self._synced.clear()
+        return here
 
     def _put(self, key: str, body: bytes) -> None:
         path = self._path(key)
-        self._make_folder(path.parent)
         temporary = _temporary_name()
-        # By its descriptor the folder is found even if it was moved away meanwhile.
-        with _opened(path.parent) as folder:
-            try:
-                _write(temporary, body, folder)
-                _name(temporary, path.name, folder)
-            finally:
-                _drop(temporary, folder)
+        folder = self._folder(path.parent)
+        try:
+            _write(temporary, body, folder)
+            _name(temporary, path.name, folder)
+        finally:
+            _leave(temporary, folder)
 
     def _now(self) -> float:
         # The clock of the file system, which on a share is not ours.
@@ -347,6 +375,14 @@ def _private(path: str, flags: int, folder: int | None = None) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
 
 
+def _readable(path: str, flags: int, folder: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, dir_fd=folder)
+
+
+def _open_below(folder: int, path: str | Path) -> int:
+    return os.open(path, _FOLDER_FLAGS, dir_fd=folder)
+
+
 def _temporary_name() -> str:
     return f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
 
@@ -364,6 +400,10 @@ def _name(temporary: str, name: str, folder: int) -> None:
     os.fsync(folder)
 
 
-def _drop(temporary: str, folder: int) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(temporary, dir_fd=folder)
+def _leave(temporary: str, folder: int) -> None:
+    """Delete what has no name yet, and close the folder."""
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+    finally:
+        os.close(folder)

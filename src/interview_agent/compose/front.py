@@ -161,7 +161,10 @@ async def add_web(
             policy=access_policy(settings),
             audit=audit,
             probes=ProbeParts(
-                service.metrics, _readiness_probe(service), guard_metrics=settings.is_prod
+                service.metrics,
+                _readiness_probe(service),
+                guard_metrics=settings.is_prod,
+                spans=service.spans,
             ),
             rates=_rate_limits(settings),
             proxies=proxies,

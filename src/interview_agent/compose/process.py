@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from interview_agent import __version__
 from interview_agent.adapters.postgres import (
@@ -15,12 +15,14 @@ from interview_agent.adapters.postgres import (
     PostgresWorkStore,
     migrate,
 )
+from interview_agent.adapters.postgres.migrations import missing_migrations, rehearse_migrations
 from interview_agent.compose.access import check_access
 from interview_agent.compose.connector import open_bots, startup_probes
 from interview_agent.compose.front import add_web
 from interview_agent.compose.readiness import add_checks, judge_settings, judge_start
 from interview_agent.compose.servers import connect, find_addresses, open_backends
 from interview_agent.compose.stages import add_stages
+from interview_agent.compose.tracing import open_spans
 from interview_agent.domain.errors import StartupError
 from interview_agent.domain.roles import Role, stages_of, sweeps
 from interview_agent.metrics import BUILD, SWEPT, SWEPT_KINDS, Metrics
@@ -52,6 +54,7 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
     service.metrics.set(BUILD, 1, version=__version__)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
+        service.spans = open_spans(settings, stack)
         parts = await open_backends(service, stages, stack)
         bots = open_bots(service, parts, stack)
         await add_stages(service, stages, parts, stack, bots)
@@ -62,12 +65,24 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
         yield service
 
 
-async def migrate_database(settings: Settings) -> list[str]:
-    """Apply missing migrations to the configured or embedded database; return their names."""
+async def migrate_database(
+    settings: Settings, how: Literal["apply", "check", "rehearse"] = "apply"
+) -> list[str]:
+    """Apply the missing migrations to the configured or embedded database; return their names.
+
+    `check` changes nothing, `rehearse` takes back what it applied.
+    """
     async with AsyncExitStack() as stack:
         service = Service(settings, frozenset(), Metrics("migrate"))
         addresses = await find_addresses(service, stack)
-        return await migrate(await connect(settings, addresses.postgres_dsn, stack))
+        database = await connect(settings, addresses.postgres_dsn, stack)
+        match how:
+            case "apply":
+                return await migrate(database)
+            case "check":
+                return await missing_migrations(database)
+            case "rehearse":
+                return await rehearse_migrations(database)
 
 
 def _check_settings(settings: Settings) -> None:

@@ -63,6 +63,7 @@ async def add_stages(
             owner=parts.worker,
             concurrency=concurrency.get(stage, _OTHER_STAGES_CONCURRENCY),
             jitter=random.random,
+            spans=service.spans,
         )
         service.stage_loops.append(loop)
         service.loops[stage.value] = loop.run

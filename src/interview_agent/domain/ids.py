@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from interview_agent.domain.errors import ValidationFailed
 
@@ -18,8 +18,17 @@ MAX_SEQ = 2**31 - 1
 
 _NAME = re.compile(NAME_PATTERN.replace("$", r"\Z"))
 _ADDRESS = re.compile(ADDRESS_PATTERN.replace("$", r"\Z"))
-_TRACE = re.compile(r"^[0-9a-f]{32}\Z")
-_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\Z")
+_TRACE = re.compile(r"^(?!0{32})[0-9a-f]{32}\Z")
+_TRACEPARENT = re.compile(
+    r"^[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-([0-9a-f]{2})\Z"
+)
+
+
+class CallerSpan(NamedTuple):
+    """The span of a caller: 16 hex digits, and whether the caller records it."""
+
+    span_id: str
+    sampled: bool
 
 
 def is_name(value: str) -> bool:
@@ -52,3 +61,9 @@ def trace_id_of(headers_trace: str | None, traceparent: str | None) -> str | Non
     if headers_trace and _TRACE.match(headers_trace.strip().lower()):
         return headers_trace.strip().lower()
     return None
+
+
+def caller_span_of(traceparent: str | None) -> CallerSpan | None:
+    """Return the span that a W3C `traceparent` names, or None if it is absent or invalid."""
+    match = _TRACEPARENT.match(traceparent.strip()) if traceparent else None
+    return CallerSpan(match.group(2), bool(int(match.group(3), 16) & 1)) if match else None

@@ -51,5 +51,5 @@ def serves_api(roles: frozenset[Role]) -> bool:
 
 
 def sweeps(roles: frozenset[Role]) -> bool:
-    """Whether a process of these roles looks after orphans."""
+    """Whether a process of these roles looks after what no stage does: leftovers, and bots."""
     return bool(roles & {Role.ALL, Role.RECONCILIATION})

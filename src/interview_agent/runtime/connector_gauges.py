@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from interview_agent.domain.breaker import BreakerState
-from interview_agent.domain.errors import AgentError, ConnectorError
+from interview_agent.domain.errors import ConnectorError
 from interview_agent.metrics import (
     BREAKER_OPEN,
     COLLECTION_ERRORS,
@@ -16,14 +15,13 @@ from interview_agent.metrics import (
     CONNECTOR_SESSIONS,
     Metrics,
 )
+from interview_agent.runtime.gauges import refresh_within
 
 if TYPE_CHECKING:
     from interview_agent.ports.connector import Connector
     from interview_agent.ports.connector_sessions import Breakers, ConnectorSessions
 
 _SOURCE = "connector_metrics"
-
-log = structlog.get_logger(__name__)
 
 
 async def refresh_connector_gauges(
@@ -36,14 +34,10 @@ async def refresh_connector_gauges(
     probe_s: float = 5.0,
 ) -> None:
     """Count the sessions, look at the breaker and ask the gateway for `probe_s`, for ever."""
+    read_rows = partial(_read_rows, metrics, connector.gateway, sessions, breakers)
     metrics.start_at_zero(COLLECTION_ERRORS, [{"source": _SOURCE}])
     while True:
-        try:
-            async with asyncio.timeout(probe_s):
-                await _read_rows(metrics, connector.gateway, sessions, breakers)
-        except (AgentError, TimeoutError) as error:
-            metrics.count(COLLECTION_ERRORS, source=_SOURCE)
-            log.warning("gauge_not_refreshed", source=_SOURCE, cause=str(error))
+        await refresh_within(probe_s, metrics, _SOURCE, read_rows)
         metrics.set(CONNECTOR_HEALTH, await _works(connector, probe_s))
         await asyncio.sleep(every_s)
 

@@ -117,7 +117,10 @@ async def refresh_gauges(
     *,
     storage_mode: str,
 ) -> None:
-    """Refresh every gauge, for ever; what hangs is cut off and counted, and delays no other."""
+    """Refresh the gauges of queues, deletions, storage and readiness side by side, for ever.
+
+    What hangs is cut off and counted; until then no other is refreshed again.
+    """
 
     async def storage() -> None:
         healthy = False
@@ -145,13 +148,16 @@ async def refresh_gauges(
         metrics.set(LOOP_TICKED, time.time(), loop="gauges")
         async with asyncio.TaskGroup() as group:
             for source, refresh in sources.items():
-                group.create_task(_bounded(metrics, source, refresh))
+                group.create_task(refresh_within(_TIMEOUT_S, metrics, source, refresh))
         await asyncio.sleep(_EVERY_S)
 
 
-async def _bounded(metrics: Metrics, source: str, refresh: Callable[[], Awaitable[None]]) -> None:
+async def refresh_within(
+    timeout_s: float, metrics: Metrics, source: str, refresh: Callable[[], Awaitable[None]]
+) -> None:
+    """Refresh gauges once; a failure, or taking longer than `timeout_s`, is counted and logged."""
     try:
-        async with asyncio.timeout(_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             await refresh()
     except (AgentError, TimeoutError) as error:
         metrics.count(COLLECTION_ERRORS, source=source)

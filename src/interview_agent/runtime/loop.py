@@ -20,10 +20,12 @@ from interview_agent.metrics import (
     SWEPT,
     Metrics,
 )
+from interview_agent.ports.spans import NoSpans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from interview_agent.ports.spans import Spans
     from interview_agent.ports.wake_queue import WakeQueue
     from interview_agent.ports.work import Claim, Outcome, StageHandler, WorkStore
 
@@ -70,6 +72,7 @@ class StageLoop:
         concurrency: int,
         jitter: Callable[[], float],
         times: LoopTimes | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self._handler = handler
         self._stage = handler.stage
@@ -80,6 +83,7 @@ class StageLoop:
         self._concurrency = concurrency
         self._jitter = jitter
         self._times = times or LoopTimes()
+        self._spans = spans or NoSpans()
         self._stopping = asyncio.Event()
         self._unwoken = False
         self.ended = asyncio.Event()
@@ -172,11 +176,14 @@ class StageLoop:
             return
 
     async def _handle(self, claim: Claim) -> None:
-        with structlog.contextvars.bound_contextvars(
-            stage=claim.stage.value,
-            meeting_id=claim.meeting_id,
-            track=claim.track or None,
-            trace_id=claim.trace_id,
+        with (
+            structlog.contextvars.bound_contextvars(
+                stage=claim.stage.value,
+                meeting_id=claim.meeting_id,
+                track=claim.track or None,
+                trace_id=claim.trace_id,
+            ),
+            self._spans.span(f"stage {claim.stage.value}", claim.trace_id) as span,
         ):
             started = time.monotonic()
             result = "error"
@@ -198,6 +205,9 @@ class StageLoop:
                 elapsed_ms = (time.monotonic() - started) * 1000
                 self._metrics.observe(STAGE_LATENCY, elapsed_ms, stage=claim.stage.value)
                 self._metrics.count(QUEUE_TASKS, queue=claim.stage.stream, result=result)
+                span.note("meeting.id", claim.meeting_id)
+                span.note("stage.result", result)
+                log.info("stage_ended", result=result, took_ms=round(elapsed_ms))
 
     async def _attempt(self, claim: Claim) -> str:
         if claim.attempts > MAX_ATTEMPTS:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.readiness.findings import DRAINING
+from interview_agent.ports.spans import NoSpans
 from interview_agent.runtime.readiness import LiveChecks
 
 if TYPE_CHECKING:
     from interview_agent.domain.readiness import Issue
     from interview_agent.domain.roles import Role
     from interview_agent.metrics import Metrics
+    from interview_agent.ports.spans import Spans
     from interview_agent.runtime.loop import StageLoop
     from interview_agent.settings import Settings
 
@@ -29,6 +31,7 @@ class Service:
     settings: Settings
     roles: frozenset[Role]
     metrics: Metrics
+    spans: Spans = field(default_factory=NoSpans)
     loops: dict[str, Loop] = field(default_factory=dict)
     stage_loops: list[StageLoop] = field(default_factory=list)
     standing_issues: tuple[Issue, ...] = ()

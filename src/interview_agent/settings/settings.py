@@ -17,6 +17,7 @@ from interview_agent.settings.process import Process
 from interview_agent.settings.servers import Servers
 from interview_agent.settings.speech import Speech
 from interview_agent.settings.tokens import Tokens
+from interview_agent.settings.tracing import Tracing
 from interview_agent.settings.web import Web
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Settings(
     Privacy,
     Delivery,
     Connector,
+    Tracing,
 ):
     """The configuration of one process; the pages show the groups in this order."""
 

@@ -59,7 +59,12 @@ def build_probe_app(probes: ProbeParts) -> web.Application:
 
 
 def _application(probes: ProbeParts, *inner: Middleware) -> web.Application:
-    middlewares = (trace_middleware, metrics_middleware(probes.metrics), error_middleware, *inner)
+    middlewares = (
+        trace_middleware(probes.spans),
+        metrics_middleware(probes.metrics),
+        error_middleware,
+        *inner,
+    )
     app = web.Application(middlewares=middlewares)
     app[PROBES] = probes
     app.on_response_prepare.append(set_headers)

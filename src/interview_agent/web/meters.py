@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from interview_agent.domain.errors import BadFrame, FrameGap, FrameRepeated, FrameTooLarge
+from interview_agent.domain.errors import (
+    BadEvent,
+    BadFrame,
+    BadJson,
+    FrameGap,
+    FrameRepeated,
+    FrameTooLarge,
+    NoMeetingId,
+    NoSession,
+    SessionOpen,
+    TooManyMeetings,
+)
 from interview_agent.metrics import (
     CHUNKS_ACCEPTED,
     LIVE_AUDIO,
@@ -28,7 +39,10 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _STATUSES = ("200", "500", "503")
-_FRAME_ERRORS = (BadFrame, FrameGap, FrameRepeated, FrameTooLarge)
+_FRAME_ERRORS = tuple(each.code for each in (BadFrame, FrameGap, FrameRepeated, FrameTooLarge))
+_MESSAGE_ERRORS = tuple(
+    each.code for each in (BadEvent, BadJson, NoMeetingId, NoSession, SessionOpen, TooManyMeetings)
+)
 
 
 def _routes(app: web.Application) -> Iterator[dict[str, str]]:
@@ -50,8 +64,9 @@ def show_audio_meters(metrics: Metrics) -> None:
     metrics.start_at_zero(LIVE_FRAMES)
     metrics.start_at_zero(LIVE_AUDIO)
     metrics.set(LIVE_SESSIONS, 0)
-    metrics.start_at_zero(LIVE_FRAMES_REFUSED, ({"code": each.code} for each in _FRAME_ERRORS))
-    metrics.start_at_zero(SOCKET_ERRORS, ({"code": each} for each in STATUS_BY_CODE))
+    metrics.start_at_zero(LIVE_FRAMES_REFUSED, ({"code": each} for each in _FRAME_ERRORS))
+    told = (*_FRAME_ERRORS, *_MESSAGE_ERRORS, *STATUS_BY_CODE)
+    metrics.start_at_zero(SOCKET_ERRORS, ({"code": each} for each in told))
     kinds = (*KINDS, "frame", "control", "unknown")
     metrics.start_at_zero(SOCKET_MESSAGES, ({"type": each} for each in kinds))
     codes = (*map(str, sorted(KNOWN_CODES)), "other")

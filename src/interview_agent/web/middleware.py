@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from interview_agent.domain.ids import trace_id_of
+from interview_agent.domain.ids import caller_span_of, trace_id_of
 from interview_agent.metrics import REQUEST_LATENCY, REQUESTS, Metrics
 from interview_agent.web.parts import GATE
 from interview_agent.web.route import TRACE_ID
@@ -17,8 +17,11 @@ from interview_agent.web.route import TRACE_ID
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
+    from interview_agent.ports.spans import Spans
+
 UNMATCHED = "unmatched"
 _NEVER_LIMITED = frozenset({"/health", "/ready"})
+_NEVER_TRACED = _NEVER_LIMITED | {"/metrics"}
 _NOTHING_IS_LOADED = "default-src 'none'; frame-ancestors 'none'"
 _TLS_FOR_A_YEAR = "max-age=31536000"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
@@ -30,13 +33,30 @@ def route_template(request: web.Request) -> str:
     return resource.canonical if resource is not None else UNMATCHED
 
 
-@web.middleware
-async def trace_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Adopt the caller's trace id or make one, and bind it for the log."""
-    given = trace_id_of(request.headers.get("X-Trace-Id"), request.headers.get("traceparent"))
-    request[TRACE_ID] = given or secrets.token_hex(16)
-    with structlog.contextvars.bound_contextvars(trace_id=request[TRACE_ID]):
-        return await handler(request)
+def _known_method(request: web.Request) -> str:
+    """Return the method; those from outside that nobody knows share one name."""
+    return request.method if request.method in _METHODS else "other"
+
+
+def trace_middleware(spans: Spans) -> Middleware:
+    """Make the middleware that adopts the caller's trace id or makes one, for log and spans."""
+
+    @web.middleware
+    async def trace(request: web.Request, handler: Handler) -> web.StreamResponse:
+        traceparent = request.headers.get("traceparent")
+        given = trace_id_of(request.headers.get("X-Trace-Id"), traceparent)
+        request[TRACE_ID] = trace_id = given or secrets.token_hex(16)
+        with structlog.contextvars.bound_contextvars(trace_id=trace_id):
+            route = route_template(request)
+            if route in _NEVER_TRACED:
+                return await handler(request)
+            name = f"{_known_method(request)} {route}"
+            with spans.span(name, trace_id, caller_span_of(traceparent)) as span:
+                response = await handler(request)
+                span.note("http.response.status_code", response.status)
+                return response
+
+    return trace
 
 
 def metrics_middleware(metrics: Metrics) -> Middleware:
@@ -53,8 +73,7 @@ def metrics_middleware(metrics: Metrics) -> Middleware:
             return response
         finally:
             route = route_template(request)
-            # Methods come from outside too: unknown ones share one label.
-            method = request.method if request.method in _METHODS else "other"
+            method = _known_method(request)
             took_ms = (time.perf_counter() - started) * 1000
             metrics.count(REQUESTS, route=route, method=method, status=str(status))
             if not streamed:

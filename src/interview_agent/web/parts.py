@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from interview_agent.domain.policy import Policy
+from interview_agent.ports.spans import NoSpans
 from interview_agent.web.body import ByteBudget
 from interview_agent.web.gate import Gate
 from interview_agent.web.live.limits import SocketLimits
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from interview_agent.pipeline.operations import Operations
     from interview_agent.pipeline.reader import Reader
     from interview_agent.ports.audit import AuditLog
+    from interview_agent.ports.spans import Spans
     from interview_agent.web.auth import Authenticator
 
 
@@ -80,6 +82,7 @@ class ProbeParts:
     metrics: Metrics
     readiness: Probe
     guard_metrics: bool = False
+    spans: Spans = field(default_factory=NoSpans)
 
 
 @dataclass(frozen=True, slots=True)

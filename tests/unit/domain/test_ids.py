@@ -44,6 +44,8 @@ def test_a_made_id_carries_its_time_and_is_a_name() -> None:
         (TRACE, "00-short-c-01", TRACE),
         (None, f"00-{'B' * 32}-{'c' * 16}-01", None),
         ("x" * 32, None, None),
+        ("0" * 32, None, None),
+        (TRACE, f"00-{'0' * 32}-{'c' * 16}-01", TRACE),
         (TRACE + "0", None, None),
         (f"{TRACE}\r\nX: 1", None, None),
     ],

@@ -77,8 +77,9 @@ async def test_a_delay_of_the_event_loop_is_shown_for_a_while() -> None:
     async with running(partial(gauges.measure_loop_lag, metrics)):
         await asyncio.sleep(0.1)
         time.sleep(0.9)  # noqa: ASYNC251 - this is the fault
-        while not shown(metrics, name):
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while not shown(metrics, name):
+                await asyncio.sleep(0.01)
         await asyncio.sleep(0.7)
         assert shown(metrics, name)[""] > 0.3, "a later look without delay does not hide it"
 

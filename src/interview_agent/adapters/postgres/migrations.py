@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,10 @@ _UNFIT = (
 """What a database says that holds something else than this release expects."""
 
 log = structlog.get_logger(__name__)
+
+
+class _TakenBack(Exception):
+    """Ends the transaction of a rehearsal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,30 +83,48 @@ async def migrate(database: Database) -> list[str]:
     All or none are applied. Raises `StartupError` when an applied migration was edited or one does
     not fit the database, and `DatabaseError`.
     """
-    done: list[str] = []
     async with database.transaction() as connection:
-        await connection.execute("SET LOCAL lock_timeout = 0")
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_KEY, timeout=120)
-        await connection.execute(_LEDGER)
-        applied = await _applied(connection)
-        for migration in known_migrations():
-            if migration.version in applied:
-                _check_unedited(migration, applied[migration.version])
-                continue
-            try:
-                await connection.execute(migration.statements, timeout=600)
-            except _UNFIT as error:
-                message = f"migration {migration.name} cannot be applied here: {error}"
-                raise StartupError(message) from error
-            await connection.execute(
-                "INSERT INTO schema_migrations (version, name, sha256) VALUES ($1, $2, $3)",
-                migration.version,
-                migration.name,
-                migration.sha256,
-            )
-            done.append(migration.name)
+        done = await _apply_missing(connection)
     if done:
         log.info("migrations_applied", names=done)
+    return done
+
+
+async def rehearse_migrations(database: Database) -> list[str]:
+    """Apply what is missing, take it all back, and return its names.
+
+    Locks what `migrate` would lock, for as long. Raises as `migrate` does.
+    """
+    done: list[str] = []
+    with suppress(_TakenBack):
+        async with database.transaction() as connection:
+            done = await _apply_missing(connection)
+            raise _TakenBack
+    return done
+
+
+async def _apply_missing(connection: Connection) -> list[str]:
+    await connection.execute("SET LOCAL lock_timeout = 0")
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_KEY, timeout=120)
+    await connection.execute(_LEDGER)
+    applied = await _applied(connection)
+    done: list[str] = []
+    for migration in known_migrations():
+        if migration.version in applied:
+            _check_unedited(migration, applied[migration.version])
+            continue
+        try:
+            await connection.execute(migration.statements, timeout=600)
+        except _UNFIT as error:
+            message = f"migration {migration.name} cannot be applied here: {error}"
+            raise StartupError(message) from error
+        await connection.execute(
+            "INSERT INTO schema_migrations (version, name, sha256) VALUES ($1, $2, $3)",
+            migration.version,
+            migration.name,
+            migration.sha256,
+        )
+        done.append(migration.name)
     return done
 
 
