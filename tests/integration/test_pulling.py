@@ -250,6 +250,14 @@ async def test_two_processes_share_the_sessions_and_a_stopped_one_hands_them_ove
     assert second.sessions == 6
 
 
+async def test_a_lease_that_was_let_go_cannot_be_kept_by_a_late_renewal(stand: PullStand) -> None:
+    provider = stand.connector.provider
+    (claim,) = await stand.pulls.claim(provider, "first", lease_s=60, limit=1)
+    await stand.pulls.release(claim)
+    assert await stand.pulls.renew([claim], lease_s=60) == {}
+    assert len(await stand.pulls.claim(provider, "second", lease_s=60, limit=1)) == 1
+
+
 async def test_what_an_overtaken_process_pulled_is_refused(stand: PullStand) -> None:
     room = stand.fake.room("m1")
     stand.start()

@@ -116,7 +116,10 @@ class ConnectorPulls(Protocol):
     async def renew(
         self, claims: Sequence[PullClaim], *, lease_s: float
     ) -> Mapping[str, PullStanding]:
-        """Keep many leases; return how their sessions stand, without those that were overtaken."""
+        """Keep many leases; return how their sessions stand.
+
+        Those that were overtaken or let go are not among them.
+        """
         ...
 
     async def release(self, claim: PullClaim, *, again_in_s: float = 0.0) -> None:

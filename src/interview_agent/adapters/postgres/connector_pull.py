@@ -74,6 +74,7 @@ WITH held AS MATERIALIZED (
         {_OPERATED} AS operated
     FROM unnest($1::text[], $2::bigint[]) AS mine (meeting_id, fence)
     JOIN connector_sessions s ON s.meeting_id = mine.meeting_id AND s.pull_fence = mine.fence
+        AND s.pull_until IS NOT NULL
     JOIN meetings m ON m.meeting_id = s.meeting_id
     ORDER BY s.meeting_id FOR UPDATE OF s
 ), kept AS (

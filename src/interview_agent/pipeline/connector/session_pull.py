@@ -216,16 +216,19 @@ class SessionPull:
         self.failures += 1
         self._on_drained("failed")
         log.warning("pull_failed", meeting_id=self.claim.meeting_id, code=error.code)
-        # Our own faults and a breaker that is open say nothing of this session.
-        if isinstance(error, ConnectorError) and not isinstance(error, ConnectorCircuitOpen):
-            with suppress(AgentError):
-                await self._parts.pulls.failed(self.claim, error.code)
         times = self._times
-        pause_s = backoff_s(
+        backed_off_s = backoff_s(
             self.failures, self._jitter(), base_s=times.retry_s, most_s=times.retry_most_s
         )
-        least_s = min(error.retry_after_s or 0, 4 * times.retry_most_s)
-        return max(pause_s, times.interval_s, least_s)
+        pause_s = max(backed_off_s, times.interval_s)
+        if isinstance(error, ConnectorCircuitOpen):
+            # It may close before its time, and to ask costs the gateway nothing.
+            return pause_s
+        # Our own faults say nothing of this session.
+        if isinstance(error, ConnectorError):
+            with suppress(AgentError):
+                await self._parts.pulls.failed(self.claim, error.code)
+        return max(pause_s, min(error.retry_after_s or 0, 4 * times.retry_most_s))
 
     async def _pulled(self) -> None:
         """Write down that the gateway hands over sound; from an old one it is a sign of life."""
