@@ -33,8 +33,8 @@ class Load:
     `streams`: `count` sockets, each of which sends a chunk a second, and `listeners` sockets that
     follow meetings in which nothing happens. `uploads`: requests over `count` connections, `per_s`
     of them on a fixed schedule, or, where that is 0, each as soon as the one before is answered.
-    What was sent may be answered until `drain_s` after the end; with `awaits_text` its text may
-    come until then as well. `prefix` begins the names of the meetings.
+    What was sent may be answered until `drain_s` after the end, and with `awaits_text` get its text
+    until then. `prefix` begins the names of the meetings.
     """
 
     kind: Literal["streams", "uploads"]

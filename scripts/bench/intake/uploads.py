@@ -139,8 +139,3 @@ async def _send_one(connection: Connection, due_s: float, outcome: Outcome) -> N
             outcome.refusals[f"{answer.status}{when}"] += 1
     finally:
         outcome.acks.append(Sample(due_s, took_ms))
-
-
-def refused_busy(outcome: Outcome) -> int:
-    """Return how many were told to come back later: 429 or 503 with `Retry-After`."""
-    return sum(outcome.refusals[status] for status in ("429", "503"))
