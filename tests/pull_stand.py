@@ -145,6 +145,14 @@ class PullStand:
 
         await self.until(so)
 
+    async def until_failures(self, count: int) -> None:
+        """Wait until at least so many pulls in a row have failed; there may be more by then."""
+
+        async def enough() -> bool:
+            return (await self.row())["pull_failures"] >= count
+
+        await self.until(enough)
+
     async def execute(self, statement: str) -> None:
         """Do something behind everybody's back."""
         async with self.database.connection() as connection:

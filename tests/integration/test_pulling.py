@@ -208,7 +208,7 @@ async def test_failures_are_forgotten_too_when_another_bot_came_meanwhile(
     stand.fake.break_next("live-chunks", Fault("status", times=0))
     # So late is it known that the bot is another one: the first good pulls are noted in vain.
     stand.start(stand.pull(times=replace(TIMES, renew_s=0.5)))
-    await stand.until_row(pull_failures=2)
+    await stand.until_failures(2)
     await stand.join()
     stand.fake.faults.clear()
     await stand.until_row(pull_failures=0)
