@@ -25,6 +25,24 @@ KEY = "acceptance-key"
 READY_TIMEOUT_S = 90.0
 
 
+async def run_to_end(
+    *words: str, folder: Path, timeout_s: float = 60.0, **environment: str
+) -> tuple[int, str]:
+    """Run Python with these words in a folder; return the exit code and all that was printed."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *words),
+        cwd=folder,
+        env=inherited | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(timeout_s):
+        printed, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, printed.decode()
+
+
 class Agent:
     """One process of the service."""
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from captions.process_tree import ProcessTree, machine_busy_s
+from captions.process_tree import measured_part
 from intake.figures import Findings, Flood, Measured, find_knee, headline, normal_bound_ms
 from intake.floor import FloorLoad, FloorResult, write
 from intake.load import CHUNK_BYTES, Load, Outcome
@@ -93,17 +93,10 @@ class Bench:
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Say how long a part took and how much of the machine everybody else took meanwhile."""
-        family = ProcessTree(os.getpid())
-        before, busy_s = family.sample(), machine_busy_s()
-        yield
-        after = family.sample()
-        took_s = after.at_s - before.at_s
-        others_s = machine_busy_s() - busy_s - (after.cpu_s - before.cpu_s)
-        self.findings.others_cores[name] = max(0.0, others_s / took_s)
-        self.say(
-            f"  {name:34} {took_s:6.1f} s, others used "
-            f"{self.findings.others_cores[name]:.2f} of {os.cpu_count()} cores"
-        )
+        with measured_part(name) as part:
+            yield
+        self.findings.others_cores[name] = part.others_cores
+        self.say(str(part))
 
     async def run(self) -> None:
         """Measure everything and print it."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captions.baseline import BaselineError, PlainWhisper
-from captions.process_tree import ProcessTree, machine_busy_s
+from captions.process_tree import measured_part
 from captions.recordings import (
     AUDIO,
     Conversation,
@@ -95,17 +95,10 @@ class Bench:
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Say how long a part took and how much of the machine everybody else took meanwhile."""
-        family = ProcessTree(os.getpid())
-        before, busy_s = family.sample(), machine_busy_s()
-        yield
-        after = family.sample()
-        took_s = after.at_s - before.at_s
-        others_s = machine_busy_s() - busy_s - (after.cpu_s - before.cpu_s)
-        self.findings.others_cores[name] = max(0.0, others_s / took_s)
-        self.say(
-            f"  {name:34} {took_s:6.1f} s, others used "
-            f"{self.findings.others_cores[name]:.2f} of {os.cpu_count()} cores"
-        )
+        with measured_part(name) as part:
+            yield
+        self.findings.others_cores[name] = part.others_cores
+        self.say(str(part))
 
     async def run(self) -> None:
         """Measure everything and print it."""

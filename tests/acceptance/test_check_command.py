@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from fake_sberjazz import FakeGateway, serve
 from production_settings import SAFE, SECRET
+from running_agents import run_to_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,18 +18,8 @@ if TYPE_CHECKING:
 
 async def check(folder: Path, **environment: str) -> tuple[int, str]:
     """Return the exit code and all that was printed."""
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "interview_agent", "check"),
-        cwd=folder,
-        env=inherited | environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(60):
-        printed, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, printed.decode()
+    words = ("-m", "interview_agent", "check")
+    return await run_to_end(*words, folder=folder, **environment)
 
 
 async def test_with_nothing_set_it_says_what_is_embedded_and_leaves_nothing_behind(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -13,6 +10,8 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from running_agents import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -113,18 +112,7 @@ async def without_the_extra(folder: Path, *words: str, **environment: str) -> tu
         "import sys; sys.modules['opentelemetry'] = None;"
         " from interview_agent.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", program, *words),
-        cwd=folder,
-        env=inherited | environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(60):
-        said, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, said.decode()
+    return await run_to_end("-c", program, *words, folder=folder, **environment)
 
 
 async def test_without_the_extra_a_collector_stops_the_start_with_what_to_do(

@@ -121,6 +121,25 @@ async def test_an_old_gateway_is_pulled_and_holds_its_meeting_open_by_that(
     }
 
 
+async def test_a_gateway_that_pushes_is_watched_to_its_end_and_never_asked_for_sound(
+    stand: PullStand,
+) -> None:
+    room = stand.fake.room("m1")
+    room.delivery = "push"
+    room.say(sound(0), ANNA)
+    await stand.execute("UPDATE connector_sessions SET open_until = NULL, heartbeat_at = NULL")
+    stand.start()
+
+    async def held() -> bool:
+        return (await stand.row())["open_until"] is not None
+
+    await stand.until(held)
+    room.put("ended", "call_ended")
+    await stand.until_row(state="ended", reason="call_ended", open_until=None)
+    assert (await stand.archive.meeting("m1")).meeting.finish_requested
+    assert stand.fake.calls("live-chunks") == []
+
+
 async def test_a_silent_meeting_stays_open_as_long_as_its_bot_lives(stand: PullStand) -> None:
     work = PostgresWorkStore(stand.database)
     stand.fake.room("m1").say(sound(0), ANNA)

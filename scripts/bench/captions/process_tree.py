@@ -7,8 +7,13 @@ import math
 import os
 import time
 from bisect import bisect_right
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROC = Path("/proc")
 PERIOD_S = 0.5
@@ -140,6 +145,33 @@ def machine_busy_s() -> float:
     fields = (PROC / "stat").read_text().split("\n", 1)[0].split()[1:]
     user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[:7])
     return (user + nice + system + irq + softirq) / _TICKS
+
+
+@dataclass(slots=True)
+class Part:
+    """A part of a run: how long it took, and how many cores everybody else used meanwhile."""
+
+    name: str
+    took_s: float = 0.0
+    others_cores: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"  {self.name:34} {self.took_s:6.1f} s, others used "
+            f"{self.others_cores:.2f} of {os.cpu_count()} cores"
+        )
+
+
+@contextmanager
+def measured_part(name: str) -> Iterator[Part]:
+    """Measure what happens inside; the figures are there when it has ended."""
+    family, part = ProcessTree(os.getpid()), Part(name)
+    before, busy_s = family.sample(), machine_busy_s()
+    yield part
+    after = family.sample()
+    part.took_s = after.at_s - before.at_s
+    others_s = machine_busy_s() - busy_s - (after.cpu_s - before.cpu_s)
+    part.others_cores = max(0.0, others_s / part.took_s)
 
 
 def _all_processes() -> dict[int, Process]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import secrets
-import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -55,7 +52,7 @@ def add_pulling(service: Service, parts: Backends, connector: Connector) -> Live
     )
     pull = LivePull(
         drain,
-        owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
+        owner=parts.worker,
         sessions_limit=settings.sberjazz_live_pull_sessions_limit,
         jitter=random.random,
         meters=_meters(metrics),

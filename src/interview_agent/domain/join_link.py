@@ -48,7 +48,4 @@ def _matches(host: str, allowed: str) -> bool:
 
 
 def _refused(reason: str) -> ValidationFailed:
-    message = f"join_url {reason}"
-    return ValidationFailed(
-        message, details={"errors": [{"loc": ["join_url"], "msg": message, "type": "join_url"}]}
-    )
+    return ValidationFailed.at("join_url", message=f"join_url {reason}", kind="join_url")

@@ -15,6 +15,18 @@ from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
 
 import aiofiles
 
+from interview_agent.adapters.local_fs.files import (
+    leave_folder,
+    name_file,
+    name_once,
+    open_below,
+    open_folder,
+    open_to_read,
+    private,
+    sync_folder,
+    temporary_name,
+    write_new,
+)
 from interview_agent.domain.errors import NotFound, StorageError, TooLarge
 from interview_agent.ports.blob_store import BlobFacts
 
@@ -24,12 +36,9 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-TEMPORARY_PREFIX = ".tmp-"
 MARKER = ".storage-id"
 _THREADS = 8
 _FOLDERS_REMEMBERED = 10_000
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -43,32 +52,6 @@ def _faults() -> Iterator[None]:
             message = "the storage is full"
             raise StorageError(message, details={"cause": cause}, retry_after_s=5) from error
         raise StorageError(details={"cause": cause}, retry_after_s=2) from error
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, _FOLDER_FLAGS)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    with _opened(folder) as descriptor:
-        os.fsync(descriptor)
-
-
-def _name_once(temporary: Path, final: Path) -> None:
-    """Give a file its name unless another process was first."""
-    try:
-        final.hardlink_to(temporary)
-    except FileExistsError:
-        return
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        temporary.rename(final)
 
 
 def _read(path: Path) -> BinaryIO:
@@ -139,7 +122,7 @@ class LocalFsBlobStore:
         self, key_prefix: str, body: AsyncIterator[bytes], *, max_bytes: int
     ) -> BlobFacts:
         """Store a body of unknown length under `{key_prefix}-{sha256[:32]}.bin`."""
-        temporary = _temporary_name()
+        temporary = temporary_name()
         digest = hashlib.sha256()
         size_bytes = 0
         with _faults():
@@ -151,7 +134,7 @@ class LocalFsBlobStore:
                     temporary,
                     "xb",
                     executor=self._threads,
-                    opener=partial(_private, folder=folder),
+                    opener=partial(private, folder=folder),
                 ) as file:
                     async for piece in body:
                         size_bytes += len(piece)
@@ -163,9 +146,9 @@ class LocalFsBlobStore:
                     await file.flush()
                     await self._run(os.fdatasync, file.fileno())
                 key = f"{key_prefix}-{digest.hexdigest()[:32]}.bin"
-                await self._run(_name, temporary, self._path(key).name, folder)
+                await self._run(name_file, temporary, self._path(key).name, folder)
             finally:
-                await self._run(_leave, temporary, folder)
+                await self._run(leave_folder, temporary, folder)
         return BlobFacts(key, digest.hexdigest(), size_bytes)
 
     async def open(self, key: str) -> BinaryIO:
@@ -229,13 +212,13 @@ class LocalFsBlobStore:
         self._base_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         marker = self._base_dir / MARKER
         if not marker.exists():
-            temporary = self._base_dir / _temporary_name()
+            temporary = self._base_dir / temporary_name()
             try:
-                _write(temporary, secrets.token_hex(16).encode())
-                _name_once(temporary, marker)
+                write_new(temporary, secrets.token_hex(16).encode())
+                name_once(temporary, marker)
             finally:
                 temporary.unlink(missing_ok=True)
-        _sync_folder(self._base_dir)
+        sync_folder(self._base_dir)
         self._identity = self._marker()
 
     def _check_mounted(self) -> None:
@@ -247,8 +230,10 @@ class LocalFsBlobStore:
         """Open the folder of the audio where it is the one that it was."""
         with ExitStack() as stack:
             try:
-                base = stack.enter_context(_opened(self._base_dir))
-                with open(MARKER, encoding="ascii", opener=partial(_readable, folder=base)) as file:
+                base = stack.enter_context(open_folder(self._base_dir))
+                with open(
+                    MARKER, encoding="ascii", opener=partial(open_to_read, folder=base)
+                ) as file:
                     here = file.read().strip()
             except (FileNotFoundError, NotADirectoryError):
                 here = ""
@@ -266,7 +251,7 @@ class LocalFsBlobStore:
         with self._mounted() as base:
             if folder in self._synced:
                 with suppress(FileNotFoundError):
-                    return _open_below(base, folder.relative_to(self._base_dir))
+                    return open_below(base, folder.relative_to(self._base_dir))
             return self._make_folder(base, folder)
 
     def _make_folder(self, base: int, folder: Path) -> int:
@@ -282,7 +267,7 @@ class LocalFsBlobStore:
                 if path not in self._synced:
                     os.fsync(here)
                     self._synced[path] = None
-                there = _open_below(here, part)
+                there = open_below(here, part)
             finally:
                 os.close(here)
             here = there
@@ -292,13 +277,13 @@ class LocalFsBlobStore:
 
     def _put(self, key: str, body: bytes) -> None:
         path = self._path(key)
-        temporary = _temporary_name()
+        temporary = temporary_name()
         folder = self._folder(path.parent)
         try:
-            _write(temporary, body, folder)
-            _name(temporary, path.name, folder)
+            write_new(temporary, body, folder)
+            name_file(temporary, path.name, folder)
         finally:
-            _leave(temporary, folder)
+            leave_folder(temporary, folder)
 
     def _now(self) -> float:
         # The clock of the file system, which on a share is not ours.
@@ -342,7 +327,7 @@ class LocalFsBlobStore:
             self._tidy(Path(parent))
         # What was deleted must not come back with the power.
         standing = next(each for each in (folder, *folder.parents) if each.is_dir())
-        _sync_folder(standing)
+        sync_folder(standing)
         return deleted
 
     def _marker(self) -> str:
@@ -369,41 +354,3 @@ class LocalFsBlobStore:
 def _unless_gone(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error
-
-
-def _private(path: str, flags: int, folder: int | None = None) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
-
-
-def _readable(path: str, flags: int, folder: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, dir_fd=folder)
-
-
-def _open_below(folder: int, path: str | Path) -> int:
-    return os.open(path, _FOLDER_FLAGS, dir_fd=folder)
-
-
-def _temporary_name() -> str:
-    return f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
-
-
-def _write(path: str | Path, body: bytes, folder: int | None = None) -> None:
-    """Write a new file and sync it; `folder` is the descriptor that a relative path is below."""
-    with open(path, "xb", opener=partial(_private, folder=folder)) as file:
-        file.write(body)
-        file.flush()
-        os.fdatasync(file.fileno())
-
-
-def _name(temporary: str, name: str, folder: int) -> None:
-    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    os.fsync(folder)
-
-
-def _leave(temporary: str, folder: int) -> None:
-    """Delete what has no name yet, and close the folder."""
-    try:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=folder)
-    finally:
-        os.close(folder)

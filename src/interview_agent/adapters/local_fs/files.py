@@ -1,0 +1,91 @@
+"""Files below the descriptor of their folder: made, synced and named, wherever the folder moves."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEMPORARY_PREFIX = ".tmp-"
+"""Begins the names of files that have no name of their own yet."""
+
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
+
+
+@contextmanager
+def open_folder(folder: Path) -> Iterator[int]:
+    """Lend the descriptor of a folder."""
+    descriptor = os.open(folder, _FOLDER_FLAGS)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    with open_folder(folder) as descriptor:
+        os.fsync(descriptor)
+
+
+def name_once(temporary: Path, final: Path) -> None:
+    """Give a file its name unless another process was first."""
+    try:
+        final.hardlink_to(temporary)
+    except FileExistsError:
+        return
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        temporary.rename(final)
+
+
+def private(path: str, flags: int, folder: int | None = None) -> int:
+    """Open a file that this user alone may read, following no link; an opener for `open`."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+
+
+def open_to_read(path: str, flags: int, folder: int) -> int:
+    """Open a file below the descriptor `folder`; an opener for `open`."""
+    return os.open(path, flags | os.O_CLOEXEC, dir_fd=folder)
+
+
+def open_below(folder: int, path: str | Path) -> int:
+    """Open a folder below another one; the descriptor is the caller's to close."""
+    return os.open(path, _FOLDER_FLAGS, dir_fd=folder)
+
+
+def temporary_name() -> str:
+    """Make a name for a file that is still written."""
+    return f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+
+
+def write_new(path: str | Path, body: bytes, folder: int | None = None) -> None:
+    """Write a new file and sync it; `folder` is the descriptor that a relative path is below."""
+    with open(path, "xb", opener=partial(private, folder=folder)) as file:
+        file.write(body)
+        file.flush()
+        os.fdatasync(file.fileno())
+
+
+def name_file(temporary: str, name: str, folder: int) -> None:
+    """Give a file below the descriptor `folder` its name, durably."""
+    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    os.fsync(folder)
+
+
+def leave_folder(temporary: str, folder: int) -> None:
+    """Delete what has no name yet, and close the folder."""
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+    finally:
+        os.close(folder)
