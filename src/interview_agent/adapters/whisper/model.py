@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from interview_agent.adapters.whisper.window import WindowReader
     from interview_agent.ports.audio import Samples
 
+_KERNELS_KEPT = 8
+"""The library that CTranslate2 computes convolutions with makes a kernel of some 1.3 MB for every
+length of sound, and keeps 1024 of them: captions, whose windows have all lengths, would fill it."""
 _TRIAL_SAMPLES = 4 * SAMPLE_RATE
 _WORDS_COST = 2.5
 """A window with words takes so many times as long as one without."""
@@ -146,6 +150,8 @@ def _load(
     size: str, data_dir: Path, device: str, compute_type: str, beam_size: int, threads: int
 ) -> _Loaded:
     path = find_model(size, data_dir)
+    # Read by the library when it makes its first kernel.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KERNELS_KEPT))
     # Slow to import, and of no use to roles that recognise nothing.
     from faster_whisper import WhisperModel  # noqa: PLC0415
     from faster_whisper.vad import get_vad_model  # noqa: PLC0415
