@@ -51,6 +51,9 @@ class EnhancerStage:
             if await self._records.commit_enhanced(claim, texts):
                 self._broadcast.publish(claim.meeting_id, Nudge())
             alive()
+            if len(plain) < _BATCH:
+                # Who changes a segment meanwhile wants this stage again.
+                break
         return Outcome()
 
     async def give_up(self, claim: Claim, reason: str) -> bool:  # noqa: ARG002 - the port's form

@@ -26,6 +26,7 @@ from interview_agent.adapters.local_fs.files import (
     sync_folder,
     temporary_name,
     write_new,
+    write_whole,
 )
 from interview_agent.domain.errors import NotFound, StorageError, TooLarge
 from interview_agent.ports.blob_store import BlobFacts
@@ -79,6 +80,7 @@ class LocalFsBlobStore:
     def __init__(self, base_dir: Path) -> None:
         self._base_dir = base_dir
         self._identity = ""
+        self._marker_read: tuple[tuple[int, int, int] | None, str] = None, ""
         self._synced: dict[Path, None] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
 
@@ -231,16 +233,24 @@ class LocalFsBlobStore:
         with ExitStack() as stack:
             try:
                 base = stack.enter_context(open_folder(self._base_dir))
-                with open(
-                    MARKER, encoding="ascii", opener=partial(open_to_read, folder=base)
-                ) as file:
-                    here = file.read().strip()
+                here = self._marker_in(base)
             except (FileNotFoundError, NotADirectoryError):
                 here = ""
             if not here or here != self._identity:
                 message = "the folder of the audio is not the one that it was"
                 raise StorageError(message, details={"cause": "not_mounted"}, retry_after_s=2)
             yield base
+
+    def _marker_in(self, base: int) -> str:
+        """Return the marker below the descriptor `base`; a file that was read is not read again."""
+        found = os.stat(MARKER, dir_fd=base)
+        file_id = found.st_dev, found.st_ino, found.st_ctime_ns
+        read_before, here = self._marker_read
+        if file_id != read_before:
+            with open(MARKER, encoding="ascii", opener=partial(open_to_read, folder=base)) as file:
+                here = file.read().strip()
+            self._marker_read = file_id, here
+        return here
 
     def _folder(self, folder: Path) -> int:
         """Open a folder, making what is missing of it; the descriptor is the caller's to close.
@@ -277,13 +287,11 @@ class LocalFsBlobStore:
 
     def _put(self, key: str, body: bytes) -> None:
         path = self._path(key)
-        temporary = temporary_name()
         folder = self._folder(path.parent)
         try:
-            write_new(temporary, body, folder)
-            name_file(temporary, path.name, folder)
+            write_whole(path.name, body, folder)
         finally:
-            leave_folder(temporary, folder)
+            os.close(folder)
 
     def _now(self) -> float:
         # The clock of the file system, which on a share is not ours.

@@ -9,8 +9,9 @@ from interview_agent.adapters.postgres.event_log import log_changes
 from interview_agent.adapters.postgres.reads import fetch_meeting
 from interview_agent.adapters.postgres.rows import CHUNK_COLUMNS, chunk_of
 from interview_agent.adapters.postgres.segment_rows import (
+    SegmentRow,
     enhance_again,
-    store_segment,
+    store_segments,
     take_segment_ids,
 )
 from interview_agent.adapters.postgres.work import fence
@@ -157,7 +158,7 @@ class PostgresLiveRecords:
         connection: Connection, claim: Claim, growing: GrowingSegment, commit: LiveCommit
     ) -> GrowingSegment:
         complete = len(commit.segments) - commit.last_grows
-        fresh = await take_segment_ids(connection, claim.meeting_id, complete) if complete else []
+        fresh = await take_segment_ids(connection, claim.meeting_id, complete)
         names = [growing.segment_id, *fresh]
         first = await connection.fetchval(
             "SELECT coalesce((SELECT ordinal FROM segments WHERE meeting_id = $1"
@@ -167,16 +168,15 @@ class PostgresLiveRecords:
             claim.track,
             growing.segment_id,
         )
-        revision = 0
-        for at, draft in enumerate(commit.segments):
-            is_final = at < complete
-            revision = await store_segment(
-                connection, claim, names[at], first + at, draft, is_final=is_final
-            )
-        await log_changes(connection, claim.meeting_id, names[: len(commit.segments)])
+        rows = [
+            SegmentRow(names[at], first + at, draft, is_final=at < complete)
+            for at, draft in enumerate(commit.segments)
+        ]
+        revisions = await store_segments(connection, claim, rows)
+        await log_changes(connection, claim.meeting_id, [row.segment_id for row in rows])
         if complete:
             await enhance_again(connection, claim, first)
             await schedule.want(
                 connection, Stage.ENHANCER, [(claim.meeting_id, "", claim.trace_id)]
             )
-        return GrowingSegment(names[complete], revision if commit.last_grows else 0)
+        return GrowingSegment(names[complete], revisions.get(names[complete], 0))

@@ -33,13 +33,18 @@ async def fetch_meeting(connection: Connection, meeting_id: str) -> Meeting:
     return meeting_of(row)
 
 
+def overtaken_by_deletion() -> LeaseLost:
+    """Say to somebody who works on a meeting that it is no more."""
+    message = "the meeting was deleted"
+    return LeaseLost(message)
+
+
 async def fetch_claimed(connection: Connection, claim: Claim) -> Meeting:
     """Return the meeting that somebody works on; `LeaseLost` when it was deleted meanwhile."""
     try:
         return await fetch_meeting(connection, claim.meeting_id)
     except NotFound:
-        message = "the meeting was deleted"
-        raise LeaseLost(message) from None
+        raise overtaken_by_deletion() from None
 
 
 async def fetch_tracks(connection: Connection, meeting_id: str) -> list[TrackView]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, NamedTuple
 
 from interview_agent.adapters.postgres.event_log import log_changes
 from interview_agent.adapters.postgres.rows import SEGMENT_COLUMNS, segment_of, word_json
@@ -12,25 +13,53 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from interview_agent.adapters.postgres.database import Connection
-    from interview_agent.domain.revision import Revision
-    from interview_agent.domain.transcript import DraftSegment, Segment
+    from interview_agent.domain.revision import RevisionPlan
+    from interview_agent.domain.transcript import DraftSegment
     from interview_agent.ports.transcriber import TrackProgress
     from interview_agent.ports.work import Claim
 
 _STORE = """
-INSERT INTO segments (meeting_id, segment_id, track, ordinal, start_s, end_s, raw_text, text, words,
-    confidence, language, first_seq, last_seq, is_final)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13)
-ON CONFLICT (meeting_id, segment_id) DO UPDATE SET ordinal = $4, start_s = $5, end_s = $6,
-    raw_text = $7, text = $7, words = $8, changes = '[]', confidence = $9, language = $10,
-    first_seq = $11, last_seq = $12, is_final = $13, retracted = false,
-    revision = segments.revision + 1
-RETURNING revision
+INSERT INTO segments (meeting_id, track, is_final, segment_id, ordinal, start_s, end_s, raw_text,
+    text, words, confidence, language, first_seq, last_seq)
+SELECT $1, $2, is_final, segment_id, ordinal, start_s, end_s, raw_text, raw_text, words::jsonb,
+    confidence, language, first_seq, last_seq
+FROM unnest($3::text[], $4::int[], $5::boolean[], $6::float8[], $7::float8[], $8::text[],
+    $9::text[], $10::real[], $11::text[], $12::int[], $13::int[])
+    AS new (segment_id, ordinal, is_final, start_s, end_s, raw_text, words, confidence, language,
+        first_seq, last_seq)
+ON CONFLICT (meeting_id, segment_id) DO UPDATE SET ordinal = excluded.ordinal,
+    start_s = excluded.start_s, end_s = excluded.end_s, raw_text = excluded.raw_text,
+    text = excluded.text, words = excluded.words, changes = '[]',
+    confidence = excluded.confidence, language = excluded.language,
+    first_seq = excluded.first_seq, last_seq = excluded.last_seq, is_final = excluded.is_final,
+    retracted = false, revision = segments.revision + 1
+RETURNING segment_id, revision
 """
+
+_PLACE = """
+UPDATE segments s SET ordinal = place.ordinal, first_seq = place.first_seq,
+    last_seq = place.last_seq
+FROM unnest($2::text[], $3::int[], $4::int[], $5::int[])
+    AS place (segment_id, ordinal, first_seq, last_seq)
+WHERE s.meeting_id = $1 AND s.segment_id = place.segment_id
+    AND (s.ordinal, s.first_seq, s.last_seq)
+        <> (place.ordinal, place.first_seq, place.last_seq)
+"""
+
+
+class SegmentRow(NamedTuple):
+    """A segment to be written: its name, its place among those of the track, what was heard."""
+
+    segment_id: str
+    ordinal: int
+    draft: DraftSegment
+    is_final: bool = True
 
 
 async def take_segment_ids(connection: Connection, meeting_id: str, count: int) -> list[str]:
     """Return names for `count` new segments; the caller has locked the meeting."""
+    if not count:
+        return []
     last: int = await connection.fetchval(
         "UPDATE meetings SET segment_count = segment_count + $2 WHERE meeting_id = $1"
         " RETURNING segment_count",
@@ -40,33 +69,30 @@ async def take_segment_ids(connection: Connection, meeting_id: str, count: int) 
     return [f"seg_{number:06d}" for number in range(last - count + 1, last + 1)]
 
 
-async def store_segment(
-    connection: Connection,
-    claim: Claim,
-    segment_id: str,
-    ordinal: int,
-    draft: DraftSegment,
-    *,
-    is_final: bool,
-) -> int:
-    """Write a new segment, or a new revision of the one of that name; return its revision."""
-    revision: int = await connection.fetchval(
+async def store_segments(
+    connection: Connection, claim: Claim, segments: Sequence[SegmentRow]
+) -> dict[str, int]:
+    """Write segments, as new revisions where they are there; return the revision of each."""
+    if not segments:
+        return {}
+    drafts = [each.draft for each in segments]
+    rows = await connection.fetch(
         _STORE,
         claim.meeting_id,
-        segment_id,
         claim.track,
-        ordinal,
-        round(draft.start_s, 3),
-        round(draft.end_s, 3),
-        draft.text,
-        [word_json(word) for word in draft.words],
-        draft.confidence,
-        draft.language,
-        draft.first_seq,
-        draft.last_seq,
-        is_final,
+        [each.segment_id for each in segments],
+        [each.ordinal for each in segments],
+        [each.is_final for each in segments],
+        [round(draft.start_s, 3) for draft in drafts],
+        [round(draft.end_s, 3) for draft in drafts],
+        [draft.text for draft in drafts],
+        [json.dumps([word_json(word) for word in draft.words]) for draft in drafts],
+        [draft.confidence for draft in drafts],
+        [draft.language for draft in drafts],
+        [draft.first_seq for draft in drafts],
+        [draft.last_seq for draft in drafts],
     )
-    return revision
+    return {row["segment_id"]: row["revision"] for row in rows}
 
 
 async def enhance_again(connection: Connection, claim: Claim, from_ordinal: int) -> None:
@@ -96,56 +122,55 @@ async def replace_segments(connection: Connection, claim: Claim, progress: Track
     # Rounded as the times of segments are, so that one that begins there stays.
     until_s = float("inf") if progress.until_s is None else round(progress.until_s, 3)
     plan = plan_revision([each for each in standing if each.start_s < until_s], progress.segments)
-    changed = list(plan.retracted)
-    await connection.execute(
-        "UPDATE segments SET retracted = true, revision = revision + 1"
-        " WHERE meeting_id = $1 AND segment_id = ANY($2)",
-        claim.meeting_id,
-        changed,
-    )
-    for ordinal, revision in enumerate(plan.revisions, start=progress.keep):
-        segment_id = await _store_revision(connection, claim, ordinal, revision)
-        if revision.changed:
-            changed.append(segment_id)
+    if plan.retracted:
+        await connection.execute(
+            "UPDATE segments SET retracted = true, revision = revision + 1"
+            " WHERE meeting_id = $1 AND segment_id = ANY($2)",
+            claim.meeting_id,
+            plan.retracted,
+        )
+    written = await _write_plan(connection, claim, progress.keep, plan)
+    # Segments that stay follow those that were written before them.
     following = [each for each in standing if each.start_s >= until_s]
-    await _renumber(connection, claim, following, progress.keep + len(plan.revisions))
+    first = progress.keep + len(plan.revisions)
+    await _place(
+        connection,
+        claim,
+        [
+            (each.segment_id, first + at, each.first_seq, each.last_seq)
+            for at, each in enumerate(following)
+        ],
+    )
+    changed = [*plan.retracted, *written]
     if changed:
         await enhance_again(connection, claim, progress.keep)
-    await log_changes(connection, claim.meeting_id, changed)
+        await log_changes(connection, claim.meeting_id, changed)
     return len(changed)
 
 
-async def _renumber(
-    connection: Connection, claim: Claim, segments: Sequence[Segment], from_ordinal: int
+async def _write_plan(
+    connection: Connection, claim: Claim, keep: int, plan: RevisionPlan
+) -> list[str]:
+    """Write the segments of a plan from position `keep` on; return the names of those changed."""
+    fresh = sum(revision.segment_id is None for revision in plan.revisions)
+    names = iter(await take_segment_ids(connection, claim.meeting_id, fresh))
+    changed: list[SegmentRow] = []
+    placed: list[tuple[str, int, int, int]] = []
+    for ordinal, revision in enumerate(plan.revisions, start=keep):
+        draft = revision.draft
+        if revision.segment_id is not None and not revision.changed:
+            placed.append((revision.segment_id, ordinal, draft.first_seq, draft.last_seq))
+        else:
+            changed.append(SegmentRow(revision.segment_id or next(names), ordinal, draft))
+    await store_segments(connection, claim, changed)
+    await _place(connection, claim, placed)
+    return [row.segment_id for row in changed]
+
+
+async def _place(
+    connection: Connection, claim: Claim, places: Sequence[tuple[str, int, int, int]]
 ) -> None:
-    """Let segments that stay follow those that were written before them."""
-    await connection.execute(
-        "UPDATE segments s SET ordinal = $3 + place.number - 1"
-        " FROM unnest($2::text[]) WITH ORDINALITY AS place (segment_id, number)"
-        " WHERE s.meeting_id = $1 AND s.segment_id = place.segment_id"
-        " AND s.ordinal <> $3 + place.number - 1",
-        claim.meeting_id,
-        [each.segment_id for each in segments],
-        from_ordinal,
-    )
-
-
-async def _store_revision(
-    connection: Connection, claim: Claim, ordinal: int, revision: Revision
-) -> str:
-    draft, segment_id = revision.draft, revision.segment_id
-    if segment_id is not None and not revision.changed:
-        await connection.execute(
-            "UPDATE segments SET ordinal = $3, first_seq = $4, last_seq = $5"
-            " WHERE meeting_id = $1 AND segment_id = $2",
-            claim.meeting_id,
-            segment_id,
-            ordinal,
-            draft.first_seq,
-            draft.last_seq,
-        )
-        return segment_id
-    if segment_id is None:
-        [segment_id] = await take_segment_ids(connection, claim.meeting_id, 1)
-    await store_segment(connection, claim, segment_id, ordinal, draft, is_final=True)
-    return segment_id
+    """Give unchanged segments (name, ordinal, first and last seq) their places."""
+    if places:
+        columns = [list(column) for column in zip(*places, strict=True)]
+        await connection.execute(_PLACE, claim.meeting_id, *columns)

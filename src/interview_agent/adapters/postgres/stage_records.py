@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.adapters.postgres.event_log import log_changes
@@ -10,10 +11,13 @@ from interview_agent.adapters.postgres.reads import (
     fetch_claimed,
     fetch_segments,
     fetch_tracks,
+    overtaken_by_deletion,
 )
 from interview_agent.adapters.postgres.rows import (
+    MEETING_COLUMNS,
     SEGMENT_COLUMNS,
     change_json,
+    meeting_of,
     segment_of,
 )
 from interview_agent.adapters.postgres.segment_rows import replace_segments
@@ -35,6 +39,35 @@ if TYPE_CHECKING:
     from interview_agent.ports.transcriber import FailedPart, TrackProgress
     from interview_agent.ports.work import Claim
 
+_TRACK = f"""
+SELECT {MEETING_COLUMNS}, checkpoint, heard_s
+FROM meetings LEFT JOIN LATERAL (
+    SELECT checkpoint, heard_s FROM tracks WHERE meeting_id = $1 AND track = $2
+) AS track ON true
+WHERE meeting_id = $1 AND deleted_at IS NULL
+"""
+
+_ADVANCE = """
+WITH heard AS (
+    UPDATE tracks SET checkpoint = $4, heard_s = $5, language = coalesce($6, language)
+    WHERE meeting_id = $1 AND track = $3
+), done AS (
+    UPDATE chunks SET state = 'done'
+    WHERE meeting_id = $1 AND track = $3 AND seq <= $7 AND state = 'pending'
+)
+UPDATE stage_work SET attempts = 0 WHERE meeting_id = $1 AND stage = $2 AND track = $3
+"""
+
+_ENHANCE = """
+UPDATE segments s SET enhanced_revision = s.revision, text = new.text,
+    changes = CASE WHEN old.text = new.text THEN old.changes ELSE new.changes::jsonb END
+FROM unnest($2::text[], $3::int[], $4::text[], $5::text[])
+    AS new (segment_id, revision, text, changes), segments old
+WHERE s.meeting_id = $1 AND s.segment_id = new.segment_id AND s.revision = new.revision
+    AND NOT s.retracted AND old.meeting_id = $1 AND old.segment_id = s.segment_id
+RETURNING s.segment_id, old.text <> new.text AS differs
+"""
+
 
 class PostgresStageRecords:
     """Implements `ports.stage_records.StageRecords`."""
@@ -43,50 +76,32 @@ class PostgresStageRecords:
         self._database = database
 
     async def track(self, claim: Claim) -> TrackRecord:
-        # One statement's view of meeting and chunks: a chunk that comes in between would make a
-        # closed meeting look complete without it.
-        async with self._database.transaction() as connection:
-            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            meeting = await fetch_claimed(connection, claim)
-            track = await connection.fetchrow(
-                "SELECT checkpoint, heard_s FROM tracks WHERE meeting_id = $1 AND track = $2",
-                claim.meeting_id,
-                claim.track,
-            )
+        async with self._database.connection() as connection:
+            # First of the two: chunks that come in between are heard with the others, while the
+            # other way round a closed meeting would look complete without them.
+            row = await connection.fetchrow(_TRACK, claim.meeting_id, claim.track)
+            if row is None:
+                raise overtaken_by_deletion()
+            if row["heard_s"] is None:
+                raise NotFound
             chunks = await fetch_chunks(connection, claim.meeting_id, claim.track)
-        if track is None:
-            raise NotFound
-        return TrackRecord(meeting, claim.track, track["checkpoint"], track["heard_s"], chunks)
+        return TrackRecord(meeting_of(row), claim.track, row["checkpoint"], row["heard_s"], chunks)
 
     async def commit_progress(self, claim: Claim, progress: TrackProgress) -> int:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
             changed = await replace_segments(connection, claim, progress)
-            language = next((each.language for each in progress.segments if each.language), None)
-            await connection.execute(
-                "UPDATE tracks SET checkpoint = $3, heard_s = $4,"
-                " language = coalesce($5, language) WHERE meeting_id = $1 AND track = $2",
-                claim.meeting_id,
-                claim.track,
-                progress.checkpoint,
-                progress.heard_s,
-                language,
-            )
             if progress.failed:
                 await self._fail_chunks(connection, claim, progress.failed)
             await connection.execute(
-                "UPDATE chunks SET state = 'done' WHERE meeting_id = $1 AND track = $2"
-                " AND seq <= $3 AND state = 'pending'",
-                claim.meeting_id,
-                claim.track,
-                progress.done_seq,
-            )
-            await connection.execute(
-                "UPDATE stage_work SET attempts = 0"
-                " WHERE meeting_id = $1 AND stage = $2 AND track = $3",
+                _ADVANCE,
                 claim.meeting_id,
                 claim.stage.value,
                 claim.track,
+                progress.checkpoint,
+                progress.heard_s,
+                next((each.language for each in progress.segments if each.language), None),
+                progress.done_seq,
             )
         return changed
 
@@ -152,41 +167,21 @@ class PostgresStageRecords:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
             rows = await connection.fetch(
-                "SELECT segment_id, revision, text FROM segments"
-                " WHERE meeting_id = $1 AND segment_id = ANY($2) AND NOT retracted",
+                _ENHANCE,
                 claim.meeting_id,
                 [text.segment_id for text in texts],
+                [text.revision for text in texts],
+                [text.text for text in texts],
+                [json.dumps([change_json(change) for change in text.changes]) for text in texts],
             )
-            stored = {(row["segment_id"], row["revision"]): row["text"] for row in rows}
-            current = [text for text in texts if (text.segment_id, text.revision) in stored]
-            changed = [
-                text for text in current if stored[text.segment_id, text.revision] != text.text
-            ]
-            await connection.execute(
-                "UPDATE segments SET enhanced_revision = revision"
-                " WHERE meeting_id = $1 AND segment_id = ANY($2)",
-                claim.meeting_id,
-                [text.segment_id for text in current],
-            )
-            await connection.executemany(
-                "UPDATE segments SET text = $3, changes = $4"
-                " WHERE meeting_id = $1 AND segment_id = $2",
-                [
-                    (
-                        claim.meeting_id,
-                        text.segment_id,
-                        text.text,
-                        [change_json(change) for change in text.changes],
-                    )
-                    for text in changed
-                ],
-            )
-            await log_changes(connection, claim.meeting_id, [text.segment_id for text in changed])
+            differs = {row["segment_id"]: row["differs"] for row in rows}
+            changed = [text.segment_id for text in texts if differs.get(text.segment_id)]
+            if changed:
+                await log_changes(connection, claim.meeting_id, changed)
         return len(changed)
 
     async def record(self, claim: Claim) -> MeetingRecord:
-        async with self._database.transaction() as connection:
-            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        async with self._database.snapshot() as connection:
             return MeetingRecord(
                 meeting=await fetch_claimed(connection, claim),
                 tracks=await fetch_tracks(connection, claim.meeting_id),

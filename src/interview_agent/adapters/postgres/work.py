@@ -44,6 +44,13 @@ FROM (
 ) AS given_up GROUP BY stage, code
 """
 
+_FENCE = """
+SELECT 1 FROM meetings m JOIN stage_work w USING (meeting_id)
+WHERE meeting_id = $1 AND w.stage = $2 AND w.track = $3 AND w.epoch = $4
+    AND w.lease_until IS NOT NULL AND (m.deleted_at IS NOT NULL) = $5
+FOR UPDATE OF m, w
+"""
+
 _MINE = "meeting_id = $1 AND stage = $2 AND track = $3 AND epoch = $4 AND lease_until IS NOT NULL"
 
 
@@ -52,23 +59,11 @@ def _key(claim: Claim) -> tuple[str, str, str, int]:
 
 
 async def fence(connection: Connection, claim: Claim) -> None:
-    """Lock the meeting and the claimed work; raise `LeaseLost` if the claim was overtaken.
+    """Lock the meeting and then the claimed work; raise `LeaseLost` if the claim was overtaken.
 
     A deleted meeting is there for its erasure alone, which works on no other.
     """
-    erases = claim.stage is Stage.ERASURE
-    there = await connection.fetchval(
-        "SELECT 1 FROM meetings WHERE meeting_id = $1 AND (deleted_at IS NOT NULL) = $2 FOR UPDATE",
-        claim.meeting_id,
-        erases,
-    )
-    if there is None:
-        message = "the meeting is not deleted" if erases else "the meeting was deleted"
-        raise LeaseLost(message)
-    found = await connection.fetchval(
-        f"SELECT 1 FROM stage_work WHERE {_MINE} FOR UPDATE",
-        *_key(claim),
-    )
+    found = await connection.fetchval(_FENCE, *_key(claim), claim.stage is Stage.ERASURE)
     if found is None:
         raise LeaseLost
 
