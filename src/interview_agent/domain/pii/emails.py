@@ -45,6 +45,11 @@ def _whole(_text: str, match: re.Match[str]) -> Span | None:
 
 
 EMAIL_RULES = (
-    Rule("email", compiled(rf"(?<={SPACE})@(?={SPACE})|(?<!\s)@(?!\s)"), _address),
-    Rule("email", compiled(_SPELLED_OUT), _whole),
+    Rule(
+        "email",
+        compiled(rf"(?<={SPACE})@(?={SPACE})|(?<!\s)@(?!\s)"),
+        _address,
+        needs=compiled("@"),
+    ),
+    Rule("email", compiled(_SPELLED_OUT), _whole, needs=compiled("соба")),
 )

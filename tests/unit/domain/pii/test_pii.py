@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interview_agent.domain.pii.masking import PiiSpan, find_pii, mask, mask_tree, mask_words
+from interview_agent.domain.pii.masking import (
+    _RULES,
+    PiiSpan,
+    _matches,
+    find_pii,
+    mask,
+    mask_tree,
+    mask_words,
+)
 from interview_agent.domain.transcript import Word
 
 RELAXED = settings(deadline=None, database=None)
@@ -265,6 +273,59 @@ def test_spans_do_not_overlap(text: str) -> None:
     for span in find_pii(text):
         assert done <= span.start < span.end <= len(text)
         done = span.end
+
+
+NUMBER_PARTS = st.sampled_from(
+    [
+        *(
+            "8",
+            "7",
+            "00",
+            "45",
+            "08",
+            "916",
+            "123",
+            "4111",
+            "123456",
+            "500100732259",
+            "11223344595",
+        ),
+        *(
+            " ",
+            "  ",
+            "-",
+            ",",
+            ", ",
+            ".",
+            "(",
+            ")",
+            "+",
+            "№",
+            "#",
+            ": ",
+            " эээм, ",
+            " um... ",
+            " э-э ",
+        ),
+        *(" за номером: ", " and number ", " no. ", " и номера ", " слово ", "AB", "_"),
+        *("тел ", "паспорт ", "карта ", "снилс ", "инн ", "серия ", "call ", "[", "]", "\n"),
+        *("@", " @ ", "a.b", ".ru", " собака ", " точка ", " СОБАЧКА "),
+    ]
+)
+
+
+@settings(RELAXED, max_examples=500)
+@given(st.lists(NUMBER_PARTS, max_size=24).map("".join))
+def test_a_rule_finds_nothing_in_a_text_without_what_it_needs(text: str) -> None:
+    for rule in _RULES:
+        assert rule.needs.search(text) or not list(_matches(rule, text))
+
+
+@pytest.mark.parametrize(("text", "masked"), MASKED)
+def test_an_example_has_what_the_rule_that_finds_it_needs(text: str, masked: str) -> None:
+    found = [rule for rule in _RULES if list(_matches(rule, text))]
+    assert found, masked
+    assert all(rule.needs.search(text) for rule in found)
 
 
 @RELAXED
