@@ -76,8 +76,12 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection outside any transaction."""
         try:
-            async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as connection:
+            async with asyncio.timeout(_ACQUIRE_TIMEOUT_S):
+                connection = await self._pool.acquire()
+            try:
                 yield connection
+            finally:
+                await self._pool.release(connection)
         except _UNSTORABLE as error:
             message = "the request holds characters that cannot be stored"
             raise ValidationFailed(message) from error

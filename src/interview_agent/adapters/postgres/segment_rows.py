@@ -102,7 +102,7 @@ async def enhance_again(connection: Connection, claim: Claim, from_ordinal: int)
     """
     await connection.execute(
         "UPDATE segments SET enhanced_revision = 0 WHERE meeting_id = $1 AND track = $2"
-        " AND NOT retracted AND ordinal >= $3",
+        " AND NOT retracted AND ordinal >= $3 AND enhanced_revision >= revision",
         claim.meeting_id,
         claim.track,
         from_ordinal - 1,

@@ -23,6 +23,8 @@ _OUTGOING = 1_000
 _PUBLISH_TIMEOUT_S = 0.2
 _PAUSE_AFTER_FAILURE_S = 1.0
 _BLOCK_MS = 1_000
+_READ_SPACING_S = 0.02
+"""Hints that come so close together are taken together; the first of them has woken everybody."""
 _READ_TIMEOUT_S = 5.0
 _RECLAIM_EVERY_S = 30.0
 _RECLAIM_IDLE_MS = 60_000
@@ -169,7 +171,8 @@ class ValkeyWakeQueue:
                     await to_the_end(self._make_group(stage))
                     await to_the_end(self._reclaim(stage))
                     reclaimed_at = time.monotonic()
-                await to_the_end(self._read(stage))
+                if await to_the_end(self._read(stage)):
+                    await asyncio.sleep(_READ_SPACING_S)
             except FAULTS as error:
                 # An emptied server has lost the group; it is made again on the next turn.
                 reclaimed_at = float("-inf")
@@ -183,12 +186,15 @@ class ValkeyWakeQueue:
             if "BUSYGROUP" not in str(error):
                 raise
 
-    async def _read(self, stage: Stage) -> None:
+    async def _read(self, stage: Stage) -> int:
         reply: Any = await self._reader.xreadgroup(
             stage.group, self._consumer, {stage.stream: ">"}, count=64, block=_BLOCK_MS
         )
+        taken = 0
         for _, entries in _streams(reply):
             await self._take(stage, [entry_id for entry_id, _ in entries])
+            taken += len(entries)
+        return taken
 
     async def _reclaim(self, stage: Stage) -> None:
         reply: Any = await self._reader.xautoclaim(
@@ -204,8 +210,10 @@ class ValkeyWakeQueue:
         # trimmed at once, and a stream holds nothing but what nobody has seen yet.
         if entry_ids:
             self._events[stage].set()
-            await self._reader.xack(stage.stream, stage.group, *entry_ids)
-            await self._reader.xdel(stage.stream, *entry_ids)
+            async with self._reader.pipeline(transaction=False) as commands:
+                commands.xack(stage.stream, stage.group, *entry_ids)
+                commands.xdel(stage.stream, *entry_ids)
+                await commands.execute()
 
     async def aclose(self) -> None:
         """Close the connections."""
