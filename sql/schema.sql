@@ -129,6 +129,8 @@ CREATE TABLE segments (
     FOREIGN KEY (meeting_id, track) REFERENCES tracks ON DELETE CASCADE
 );
 COMMENT ON COLUMN segments.ordinal IS 'Position among the current segments of the track, from 0.';
+COMMENT ON COLUMN segments.enhanced_revision IS
+    'Revision that the enhancer has read; below 1 another number each time it is to read it.';
 COMMENT ON COLUMN segments.is_final IS 'False while a live segment still grows.';
 CREATE INDEX segments_in_order ON segments (meeting_id, track, ordinal) WHERE NOT retracted;
 CREATE INDEX segments_unenhanced ON segments (meeting_id)

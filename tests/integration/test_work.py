@@ -147,6 +147,20 @@ async def test_a_new_neighbour_makes_a_segment_be_enhanced_again(bench: Bench) -
     }
 
 
+async def test_a_text_made_in_the_light_of_old_neighbours_is_passed_over(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    stt = await bench.claim(Stage.STT)
+    await bench.records.commit_progress(stt, progress("a product that people"))
+    (alone,) = await bench.records.unenhanced(stt, 10)
+    await bench.records.commit_progress(stt, progress("use every day", keep=1))
+    late = EnhancedText(alone.segment.segment_id, 1, "A product that people.", (), mark=alone.mark)
+    assert await bench.records.commit_enhanced(stt, [late]) == 0
+    first, _ = await bench.records.unenhanced(stt, 10)
+    assert first.next_raw_text == "use every day"
+    early = EnhancedText(first.segment.segment_id, 1, "A product that people", (), mark=first.mark)
+    assert await bench.records.commit_enhanced(stt, [early]) == 1
+
+
 async def test_an_enhanced_text_of_an_older_revision_is_passed_over_without_a_gap(
     bench: Bench,
 ) -> None:

@@ -30,7 +30,13 @@ def _enhance_all(plain: Sequence[PlainSegment]) -> list[EnhancedText]:
             closes=not runs_on(segment.raw_text, each.next_raw_text),
         )
         texts.append(
-            EnhancedText(segment.segment_id, segment.revision, enhanced.text, enhanced.changes)
+            EnhancedText(
+                segment.segment_id,
+                segment.revision,
+                enhanced.text,
+                enhanced.changes,
+                mark=each.mark,
+            )
         )
     return texts
 

@@ -28,21 +28,26 @@ class TrackRecord:
 
 @dataclass(frozen=True, slots=True)
 class PlainSegment:
-    """A segment to enhance, with the raw text before and after it on its track, empty at an end."""
+    """A segment to enhance, with the raw text before and after it on its track, empty at an end.
+
+    `mark` is another one as soon as it has to be looked at again.
+    """
 
     segment: Segment
     previous_raw_text: str
     next_raw_text: str
+    mark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class EnhancedText:
-    """The enhanced form of one revision of a segment."""
+    """The enhanced form of one revision of a segment, with the `mark` that it was read under."""
 
     segment_id: str
     revision: int
     text: str
     changes: Sequence[Change]
+    mark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class StageRecords(Protocol):
     async def commit_enhanced(self, claim: Claim, texts: Sequence[EnhancedText]) -> int:
         """Store enhanced texts and return how many differ from what stood there.
 
-        One whose segment has moved on is passed over.
+        One whose segment or its neighbours have moved on is passed over.
         """
         ...
 

@@ -173,9 +173,10 @@ class PostgresLiveRecords:
             for at, draft in enumerate(commit.segments)
         ]
         revisions = await store_segments(connection, claim, rows)
-        await log_changes(connection, claim.meeting_id, [row.segment_id for row in rows])
+        written = [row.segment_id for row in rows]
+        await log_changes(connection, claim.meeting_id, written)
         if complete:
-            await enhance_again(connection, claim, first)
+            await enhance_again(connection, claim, first, written)
             await schedule.want(
                 connection, Stage.ENHANCER, [(claim.meeting_id, "", claim.trace_id)]
             )

@@ -95,17 +95,23 @@ async def store_segments(
     return {row["segment_id"]: row["revision"] for row in rows}
 
 
-async def enhance_again(connection: Connection, claim: Claim, from_ordinal: int) -> None:
+async def enhance_again(
+    connection: Connection, claim: Claim, from_ordinal: int, written: Sequence[str]
+) -> None:
     """Make the enhancer look at the segments of a track from the one before `from_ordinal` on.
 
-    How a segment begins and ends is read from its neighbours as well.
+    How a segment begins and ends is read from its neighbours as well. Each gets another mark, so
+    that a text which was made in the light of the old neighbours is not taken any more; those just
+    `written` have a new revision, which does the same.
     """
     await connection.execute(
-        "UPDATE segments SET enhanced_revision = 0 WHERE meeting_id = $1 AND track = $2"
-        " AND NOT retracted AND ordinal >= $3 AND enhanced_revision >= revision",
+        "UPDATE segments SET enhanced_revision = least(enhanced_revision, 0) - 1"
+        " WHERE meeting_id = $1 AND track = $2 AND NOT retracted AND ordinal >= $3"
+        " AND segment_id <> ALL($4)",
         claim.meeting_id,
         claim.track,
         from_ordinal - 1,
+        list(written),
     )
 
 
@@ -143,7 +149,7 @@ async def replace_segments(connection: Connection, claim: Claim, progress: Track
     )
     changed = [*plan.retracted, *written]
     if changed:
-        await enhance_again(connection, claim, progress.keep)
+        await enhance_again(connection, claim, progress.keep, written)
         await log_changes(connection, claim.meeting_id, changed)
     return len(changed)
 

@@ -61,10 +61,11 @@ UPDATE stage_work SET attempts = 0 WHERE meeting_id = $1 AND stage = $2 AND trac
 _ENHANCE = """
 UPDATE segments s SET enhanced_revision = s.revision, text = new.text,
     changes = CASE WHEN old.text = new.text THEN old.changes ELSE new.changes::jsonb END
-FROM unnest($2::text[], $3::int[], $4::text[], $5::text[])
-    AS new (segment_id, revision, text, changes), segments old
+FROM unnest($2::text[], $3::int[], $4::int[], $5::text[], $6::text[])
+    AS new (segment_id, revision, mark, text, changes), segments old
 WHERE s.meeting_id = $1 AND s.segment_id = new.segment_id AND s.revision = new.revision
-    AND NOT s.retracted AND old.meeting_id = $1 AND old.segment_id = s.segment_id
+    AND s.enhanced_revision = new.mark AND NOT s.retracted
+    AND old.meeting_id = $1 AND old.segment_id = s.segment_id
 RETURNING s.segment_id, old.text <> new.text AS differs
 """
 
@@ -151,7 +152,7 @@ class PostgresStageRecords:
     async def unenhanced(self, claim: Claim, limit: int) -> list[PlainSegment]:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                f"SELECT {SEGMENT_COLUMNS}, coalesce(previous, '') AS previous,"
+                f"SELECT {SEGMENT_COLUMNS}, enhanced_revision, coalesce(previous, '') AS previous,"
                 " coalesce(next, '') AS next FROM (SELECT *,"
                 " lag(raw_text) OVER track_order AS previous,"
                 " lead(raw_text) OVER track_order AS next"
@@ -161,7 +162,12 @@ class PostgresStageRecords:
                 claim.meeting_id,
                 limit,
             )
-        return [PlainSegment(segment_of(row), row["previous"], row["next"]) for row in rows]
+        return [
+            PlainSegment(
+                segment_of(row), row["previous"], row["next"], mark=row["enhanced_revision"]
+            )
+            for row in rows
+        ]
 
     async def commit_enhanced(self, claim: Claim, texts: Sequence[EnhancedText]) -> int:
         async with self._database.transaction() as connection:
@@ -171,6 +177,7 @@ class PostgresStageRecords:
                 claim.meeting_id,
                 [text.segment_id for text in texts],
                 [text.revision for text in texts],
+                [text.mark for text in texts],
                 [text.text for text in texts],
                 [json.dumps([change_json(change) for change in text.changes]) for text in texts],
             )
