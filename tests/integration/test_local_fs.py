@@ -267,3 +267,34 @@ async def test_probes_of_several_processes_do_not_disturb_each_other(
     await asyncio.gather(*map(probe, (blobs, other, blobs, other)))
     await other.aclose()
     assert list((tmp_path / "chunks" / "health").iterdir()) == []
+
+
+async def test_a_probe_that_nobody_waits_for_any_more_leaves_nothing(
+    blobs: LocalFsBlobStore, tmp_path: Path
+) -> None:
+    probes = [asyncio.create_task(blobs.check()) for _ in range(8)]
+    await asyncio.sleep(0)
+    for probe in probes:
+        probe.cancel()
+    await asyncio.gather(*probes, return_exceptions=True)
+    await asyncio.to_thread(blobs._threads.shutdown)
+    assert list((tmp_path / "chunks" / "health").iterdir()) == []
+
+
+async def test_a_left_probe_is_seen_by_the_scan(blobs: LocalFsBlobStore, tmp_path: Path) -> None:
+    await blobs.check()
+    (tmp_path / "chunks" / "health" / "left.bin").write_bytes(b"x")
+    assert await keys(blobs) == ["health/left.bin"]
+
+
+async def test_a_blob_is_put_while_its_empty_folder_is_tidied_away(
+    blobs: LocalFsBlobStore,
+) -> None:
+    """Every delete of the last file of a folder removes the folder."""
+
+    async def put_and_delete(name: str) -> None:
+        for _ in range(150):
+            await blobs.put(name, b"sound")
+            assert await blobs.delete([name]) == 1
+
+    await asyncio.gather(*(put_and_delete(f"meetings/m/main/{n}.bin") for n in range(4)))

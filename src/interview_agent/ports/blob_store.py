@@ -22,7 +22,11 @@ class BlobStore(Protocol):
     """Keeps bytes; what `put` has returned for survives a crash of the machine."""
 
     async def put(self, key: str, body: bytes) -> None:
-        """Write, sync and name one blob. Raises `StorageError`; nothing is visible then."""
+        """Write, name and sync one blob; the same again changes nothing.
+
+        Raises `StorageError`. It may be there all the same then, whole: whoever names it in no row
+        may put it again, or leave it to the search for files that nobody names.
+        """
         ...
 
     async def put_stream(
@@ -54,7 +58,7 @@ class BlobStore(Protocol):
         ...
 
     def scan(self) -> AsyncIterator[tuple[str, float]]:
-        """Yield every stored key, temporary files included, with its age in seconds."""
+        """Yield every key with its age in seconds, temporary files and left probes included."""
         ...
 
     async def check(self) -> None:

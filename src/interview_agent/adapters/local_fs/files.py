@@ -78,7 +78,11 @@ def write_new(path: str | Path, body: bytes, folder: int | None = None) -> None:
 
 
 def write_whole(name: str, body: bytes, folder: int) -> None:
-    """Write a file below the descriptor `folder` that appears whole and durable, or not at all."""
+    """Write a file below the descriptor `folder` that is whole once it has its name, and durable.
+
+    Raises `OSError`. A file whose sync failed keeps its name: it cannot be told from what another
+    writer may have put there since.
+    """
     if _write_nameless(name, body, folder):
         return
     temporary = temporary_name()

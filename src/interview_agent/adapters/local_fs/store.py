@@ -38,6 +38,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 MARKER = ".storage-id"
+PROBES = "health"
 _THREADS = 8
 _FOLDERS_REMEMBERED = 10_000
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -71,8 +72,8 @@ def _close_late(close: Callable[[_T], None], opening: asyncio.Future[_T]) -> Non
 class LocalFsBlobStore:
     """Implements `ports.blob_store.BlobStore` in a folder.
 
-    Every file is written under a temporary name, synced, renamed, and its folder synced; threads
-    of its own keep a slow disk away from everything else. A marker tells the folder from the empty
+    Every file is whole before it has its name, and synced together with that; threads of its own
+    keep a slow disk away from everything else. A marker tells the folder from the empty
     mount point of a share that has gone; nothing is written or called lost there. Call `prepare`
     first.
     """
@@ -116,7 +117,7 @@ class LocalFsBlobStore:
             return bool(await self._run(self._marker))
 
     async def put(self, key: str, body: bytes) -> None:
-        """Write, sync and name one blob. Raises `StorageError`; nothing is visible then."""
+        """Write, name and sync one blob. Raises `StorageError`; see the port."""
         with _faults():
             await self._run(self._put, key, body)
 
@@ -178,19 +179,16 @@ class LocalFsBlobStore:
         """Yield every stored key, temporary files included, with its age in seconds."""
         with _faults():
             meetings = await self._run(self._folders, self._base_dir / "meetings")
-            for meeting in meetings:
-                for found in await self._run(self._files, meeting):
+            for folder in (*meetings, self._base_dir / PROBES):
+                for found in await self._run(self._files, folder):
                     yield found
 
     async def check(self) -> None:
         """Write, sync, read back and delete a probe. Raises `StorageError`."""
-        key = f"health/probe-{secrets.token_hex(8)}.bin"
         body = secrets.token_bytes(32)
         with _faults():
-            await self._run(self._put, key, body)
-            read = await self._run(self._path(key).read_bytes)
-            # The folder stays: other processes are about to write their probes into it.
-            await self._run(self._path(key).unlink)
+            # One call, which goes on to its end when nobody waits for it any more.
+            read = await self._run(self._probe, f"{PROBES}/{secrets.token_hex(8)}.bin", body)
         if read != body:
             message = "the storage does not give back what was written"
             raise StorageError(message)
@@ -286,12 +284,28 @@ class LocalFsBlobStore:
         return here
 
     def _put(self, key: str, body: bytes) -> None:
+        try:
+            self._put_once(key, body)
+        except FileNotFoundError:
+            # Somebody tidied the folder away in between, since it was empty.
+            self._put_once(key, body)
+
+    def _put_once(self, key: str, body: bytes) -> None:
         path = self._path(key)
         folder = self._folder(path.parent)
         try:
             write_whole(path.name, body, folder)
         finally:
             os.close(folder)
+
+    def _probe(self, key: str, body: bytes) -> bytes:
+        path = self._path(key)
+        try:
+            self._put(key, body)
+            return path.read_bytes()
+        finally:
+            # The folder stays: other processes are about to write their probes into it.
+            path.unlink(missing_ok=True)
 
     def _now(self) -> float:
         # The clock of the file system, which on a share is not ours.
