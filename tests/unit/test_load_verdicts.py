@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from load_smoke import BY_HAND, IN_PIPELINES, Figures, judge, p95
+from load_verdicts import BY_HAND, IN_PIPELINES, Figures, judge, p95
 
 
 def _figures(**changes: object) -> Figures:
