@@ -34,7 +34,7 @@ chaos-live: setup ## Break one live recording a hundred times, then compare all 
 e2e-smoke: setup ## Send one meeting through a service, its own or a running one (ARGS=--base-url URL).
 	@.venv/bin/python scripts/e2e_local.py $(ARGS)
 
-load-smoke: setup ## Send 20 meetings at once and compare with limits (ARGS=--base-url URL).
+load-smoke: setup ## Send 20 meetings at once over HTTP, 20 over WebSocket, and judge (ARGS=--base-url URL).
 	@.venv/bin/python scripts/load_smoke.py $(ARGS)
 
 compose-local: setup ## Start the services of docker-compose.yml as processes (ARGS=--check).
