@@ -10,6 +10,7 @@ from interview_agent.domain.identity import Identity, Kind
 from interview_agent.pipeline.ingest import Ingest
 from interview_agent.pipeline.live_ingest import (
     AudioAck,
+    HeldAudio,
     LiveIngest,
     LiveLimits,
     LiveMeters,
@@ -54,7 +55,14 @@ class Clock:
 class Bench:
     """A door for live audio on stores in memory."""
 
-    def __init__(self, limits: LiveLimits | None = None, *, live: bool = True) -> None:
+    def __init__(
+        self,
+        limits: LiveLimits | None = None,
+        *,
+        live: bool = True,
+        held_max_bytes: int = 2**20,
+    ) -> None:
+        self.held = HeldAudio(held_max_bytes)
         self.rows = MemoryRows()
         self.blobs = MemoryBlobs()
         self.wake = NotedWakeUps()
@@ -82,6 +90,7 @@ class Bench:
                 audio_s=lambda seconds: self._add("audio_s", seconds),
                 refused_frame=self.counted["refused"].append,
             ),
+            held=self.held,
             live=live,
             jitter=lambda: 0.0,
             now_s=self.clock,

@@ -35,7 +35,13 @@ from interview_agent.pipeline.backlog import Backlog
 from interview_agent.pipeline.erasure import MeetingErasure
 from interview_agent.pipeline.feed import KIND_BY_ITEM, Feed
 from interview_agent.pipeline.ingest import Ingest
-from interview_agent.pipeline.live_ingest import LiveIngest, LiveLimits, LiveMeters, LiveParts
+from interview_agent.pipeline.live_ingest import (
+    HeldAudio,
+    LiveIngest,
+    LiveLimits,
+    LiveMeters,
+    LiveParts,
+)
 from interview_agent.pipeline.reader import Reader
 from interview_agent.web.app import build_app, build_probe_app
 from interview_agent.web.listen import listen
@@ -94,6 +100,7 @@ def _live_ingest(service: Service, ingest: Ingest, database: Database) -> LiveIn
             audio_s=partial(metrics.count, LIVE_AUDIO),
             refused_frame=lambda code: metrics.count(LIVE_FRAMES_REFUSED, code=code),
         ),
+        held=HeldAudio(settings.live_max_held_bytes),
         live=settings.stt_provider != "mock",
     )
     live = LiveIngest(parts, accepting=lambda: not service.draining)

@@ -37,3 +37,9 @@ class Live(Group):
     live_max_unacked_bytes: int = Field(
         2**20, ge=1024, description="Bytes of one live session that may wait for their ack."
     )
+    live_max_held_bytes: int = Field(
+        256 * 2**20,
+        ge=2**20,
+        description="Bytes of all live sessions of a process that may wait for their acks; past it"
+        " each of them has room for one frame.",
+    )

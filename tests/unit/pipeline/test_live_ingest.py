@@ -127,6 +127,39 @@ async def test_a_frame_larger_than_what_may_be_unacknowledged_passes_alone() -> 
     assert bench.acked == [0, 1, 2]
 
 
+async def test_a_track_waits_while_all_of_them_hold_too_much_but_one_frame_is_always_taken() -> (
+    None
+):
+    bench = Bench(PATIENT, held_max_bytes=3 * len(FRAME))
+    bench.rows.gate = asyncio.Event()
+    crowd = await bench.start(track="crowd")
+    await send(crowd, FRAME, FRAME, FRAME)
+    late = await bench.start(track="late")
+    await send(late, FRAME)
+    waiting = asyncio.create_task(late.frame(1, FRAME))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    assert bench.held.held_bytes == 4 * len(FRAME)
+    bench.rows.gate.set()
+    await crowd.stop()
+    async with asyncio.timeout(5):
+        await waiting
+    await late.stop()
+    assert bench.held.held_bytes == 0
+    assert [ack.frame for ack in bench.acks if ack.track == "late"] == [0, 1]
+
+
+async def test_what_a_lost_session_held_is_given_back() -> None:
+    bench = Bench(PATIENT)
+    track = await bench.start()
+    await send(track, FRAME, FRAME)
+    assert bench.held.held_bytes == 2 * len(FRAME)
+    heir = await bench.start()
+    await track.detach()
+    assert bench.held.held_bytes == 0
+    await heir.detach()
+
+
 async def test_one_chunk_is_stored_at_a_time() -> None:
     bench = Bench(replace(PATIENT, chunk_s=0.001))
     bench.rows.gate = asyncio.Event()

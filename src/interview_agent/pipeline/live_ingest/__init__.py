@@ -1,6 +1,7 @@
 """Live audio becomes durable: frames are joined into chunks that go through the one accept path."""
 
 from interview_agent.pipeline.live_ingest.door import LiveIngest, LiveRequest
+from interview_agent.pipeline.live_ingest.held_audio import HeldAudio
 from interview_agent.pipeline.live_ingest.track import (
     AudioAck,
     LiveLimits,
@@ -11,6 +12,7 @@ from interview_agent.pipeline.live_ingest.track import (
 
 __all__ = [
     "AudioAck",
+    "HeldAudio",
     "LiveIngest",
     "LiveLimits",
     "LiveMeters",

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from interview_agent.domain.errors import (
@@ -30,6 +30,7 @@ from interview_agent.domain.frames import (
 from interview_agent.domain.identity import Identity
 from interview_agent.domain.retry import backoff_s
 from interview_agent.domain.upload import AudioForm, Upload
+from interview_agent.pipeline.live_ingest.held_audio import HeldAudio
 
 if TYPE_CHECKING:
     from interview_agent.ports.live_sessions import LiveSession, LiveSessions
@@ -40,6 +41,7 @@ HOLD_S = 60.0
 _WORKER_LOOKS_FOR_S = 2.0
 _RETRY_BASE_S = 0.1
 _RETRY_MOST_S = 2.0
+_HELD_MAX_BYTES = 256 * 2**20
 
 AcceptChunk = Callable[[Identity, Upload, bytes], Awaitable[object]]
 """The accept path of all audio: makes one chunk durable."""
@@ -95,14 +97,16 @@ class LiveMeters:
 class LiveParts:
     """What a track is stored with.
 
-    Without `live` nothing is captioned: the chunks go to the hearing of recordings at once.
-    `jitter` gives random numbers from 0 to 1, `now_s` the seconds of a clock that never jumps.
+    Without `live` nothing is captioned: the chunks go to the hearing of recordings at once. `held`
+    bounds what all tracks hold; one frame of each is taken whatever the others hold. `jitter` gives
+    random numbers from 0 to 1, `now_s` the seconds of a clock that never jumps.
     """
 
     accept: AcceptChunk
     sessions: LiveSessions
     limits: LiveLimits = LiveLimits()
     meters: LiveMeters = LiveMeters()
+    held: HeldAudio = field(default_factory=lambda: HeldAudio(_HELD_MAX_BYTES))
     live: bool = True
     jitter: Callable[[], float] = random.random
     now_s: Callable[[], float] = time.monotonic
@@ -187,6 +191,7 @@ class LiveTrack:
             self._crowded = True
             self._changed.set()
             self._room.clear()
+            self._parts.held.tell(self._room)
             await self._room.wait()
             self._check_going()
         now_s = self._parts.now_s()
@@ -195,6 +200,7 @@ class LiveTrack:
         self.next_frame += 1
         self._unacked_frames += 1
         self._unacked_bytes += len(audio)
+        self._parts.held.take(len(audio))
         if first or self._buffer.due_in_s(now_s) <= 0:
             self._changed.set()
 
@@ -262,6 +268,7 @@ class LiveTrack:
         return self._unacked_frames == 0 or (
             self._unacked_frames < limits.max_in_flight
             and self._unacked_bytes + size_bytes <= limits.unacked_max_bytes
+            and self._parts.held.has_room(size_bytes)
         )
 
     async def _store_all(self) -> None:
@@ -339,6 +346,7 @@ class LiveTrack:
         frames, size_bytes = joined.last_frame - joined.first_frame + 1, len(joined.audio)
         self._unacked_frames -= frames
         self._unacked_bytes -= size_bytes
+        self._parts.held.give_back(size_bytes)
         self._stored_bytes += size_bytes
         self._crowded = False
         self._room.set()
@@ -352,6 +360,8 @@ class LiveTrack:
         )
 
     def _storing_ended(self, storing: asyncio.Task[None]) -> None:
+        self._parts.held.give_back(self._unacked_bytes)
+        self._unacked_bytes = 0
         error = None if storing.cancelled() else storing.exception()
         if error is not None:
             if isinstance(error, AgentError) and not isinstance(error, SessionTaken):
