@@ -61,6 +61,7 @@ class Post:
     envelopes: list[list[str]] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     logins: list[object] = field(default_factory=list)
+    farewell: str = "221 Bye"
     port: int = 0
 
     async def handle_RCPT(self, *given: Any) -> str:  # noqa: N802 - the server's name for it
@@ -77,6 +78,10 @@ class Post:
         self.messages.append(message_from_bytes(content, policy=policy.default))
         self.envelopes.append(list(given[2].rcpt_tos))
         return "250 OK"
+
+    async def handle_QUIT(self, *_: Any) -> str:  # noqa: N802 - the server's name for it
+        """Say goodbye, well or badly."""
+        return self.farewell
 
     def authenticate(self, *given: Any) -> AuthResult:
         """Note that somebody gave a password."""
@@ -100,9 +105,13 @@ class Post:
         return server
 
 
-def mailer(port: int, security: Any = "none", password: str | None = None) -> SmtpMailer:
+def mailer(
+    port: int,
+    security: Any = "none",
+    password: str | None = None,
+    sender: str = "agent@example.com",
+) -> SmtpMailer:
     user = "agent" if password else None
-    sender = "agent@example.com"
     return SmtpMailer(SmtpServer("127.0.0.1", port, security, user, password, sender))
 
 
@@ -237,6 +246,23 @@ async def test_one_refused_recipient_costs_the_others_nothing_and_is_shown(
     await office.deliver(DeliveryStage(office.records, mailer(post.port), pii_masking=True))
     assert post.envelopes == [["a@example.com"]]
     assert await office.states() == [(1, "sent", "refused: 1 of 2 recipients")]
+
+
+async def test_an_accepted_letter_is_sent_whatever_the_server_says_to_the_farewell(
+    post: Post,
+) -> None:
+    post.farewell = "451 not now"
+    assert await mailer(post.port).send(["a@b"], "s", "t", message_id="1") == []
+    assert len(post.messages) == 1
+
+
+@pytest.mark.parametrize("sender", ["Agent <agent@example.com>", "agent@example.com (Agent)"])
+async def test_a_sender_with_a_name_gives_a_well_formed_message_id(post: Post, sender: str) -> None:
+    await mailer(post.port, sender=sender).send(["a@b"], "s", "t", message_id="1")
+    (message,) = post.messages
+    sent = dict(message.raw_items())
+    assert sent["Message-ID"].strip() == "<1@example.com>"
+    assert sent["From"].strip() == sender
 
 
 async def test_a_refused_report_is_tried_again_visibly_and_the_meeting_stays_reported(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import smtplib
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
+from email.utils import parseaddr
 from typing import TYPE_CHECKING, Literal
 
 from interview_agent.domain.errors import DeliveryError
@@ -46,7 +48,8 @@ class SmtpMailer:
         message["From"] = self._server.sender
         message["To"] = ", ".join(recipients)
         message["Subject"] = subject
-        message["Message-ID"] = f"<{message_id}@{self._server.sender.rpartition('@')[2]}>"
+        domain = parseaddr(self._server.sender)[1].rpartition("@")[2]
+        message["Message-ID"] = f"<{message_id}@{domain}>"
         message.set_content(text)
         try:
             return await asyncio.to_thread(self._send, message, list(recipients))
@@ -58,13 +61,19 @@ class SmtpMailer:
             raise DeliveryError(text) from error
 
     def _send(self, message: EmailMessage, recipients: list[str]) -> list[str]:
-        with self._connect() as connection:
+        connection = self._connect()
+        try:
             if self._server.security == "starttls":
                 # A server without STARTTLS raises here: the password never goes in clear.
                 connection.starttls(context=ssl.create_default_context())
             if self._server.user:
                 connection.login(self._server.user, self._server.password or "")
             return list(connection.send_message(message, to_addrs=recipients))
+        finally:
+            # What was accepted stays accepted; a bad farewell must not have it sent again.
+            with suppress(smtplib.SMTPException, OSError):
+                connection.quit()
+            connection.close()
 
     def _connect(self) -> smtplib.SMTP:
         server = self._server
