@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ssl
+import sys
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,7 @@ class Post:
             "127.0.0.1",
             0,
         )
-        self.port = server.sockets[0].getsockname()[1]
+        self.port = port_of(server)
         return server
 
 
@@ -254,6 +255,84 @@ async def test_an_accepted_letter_is_sent_whatever_the_server_says_to_the_farewe
     post.farewell = "451 not now"
     assert await mailer(post.port).send(["a@b"], "s", "t", message_id="1") == []
     assert len(post.messages) == 1
+
+
+class Tarpit:
+    """A mail server that answers every line at once until `stuck_at`, then a byte at a time."""
+
+    def __init__(self, stuck_at: bytes) -> None:
+        self._stuck_at = stuck_at
+        self.left = asyncio.Event()
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until the other side has gone."""
+        line = b"connect"
+        try:
+            while line and not line.startswith(self._stuck_at):
+                said = {b"connect": b"220 mx", b"data\r\n": b"354 go on"}.get(line, b"250 OK")
+                writer.write(said + b"\r\n")
+                letter = line.startswith(b"data")
+                line = (await reader.readline()).lower()
+                while letter and line not in (b"", b".\r\n"):
+                    line = await reader.readline()
+            while line:
+                writer.write(b"2")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+            self.left.set()
+
+
+@pytest.mark.parametrize("stuck_at", [b"ehlo", b"mail", b"data", b"."])
+async def test_a_server_that_answers_for_ever_fails_the_letter_and_is_left(stuck_at: bytes) -> None:
+    tarpit = Tarpit(stuck_at)
+    server = await asyncio.start_server(tarpit.talk, "127.0.0.1", 0)
+    slow = SmtpMailer(
+        SmtpServer("127.0.0.1", port_of(server), "none", None, None, "agent@example.com"),
+        deadline_s=0.5,
+    )
+    async with server, asyncio.timeout(10):
+        with pytest.raises(DeliveryError, match=r"within 0\.5 s"):
+            await slow.send(["a@b"], "s", "t", message_id="1")
+        await tarpit.left.wait()
+
+
+_SEND_AND_LEAVE = """
+import asyncio, sys
+from interview_agent.adapters.smtp import SmtpMailer, SmtpServer
+
+mailer = SmtpMailer(SmtpServer("127.0.0.1", int(sys.argv[1]), "none", None, None, "a@b"))
+
+async def main():
+    sending = asyncio.create_task(mailer.send(["a@b"], "s", "t", message_id="1"))
+    await asyncio.sleep(0.5)
+    sending.cancel()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_ends_though_a_server_has_not_even_greeted_it() -> None:
+    server = await asyncio.start_server(Tarpit(b"connect").talk, "127.0.0.1", 0)
+    async with server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _SEND_AND_LEAVE, str(port_of(server))
+        )
+        try:
+            async with asyncio.timeout(15):
+                assert await process.wait() == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+def port_of(server: asyncio.Server) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port
 
 
 @pytest.mark.parametrize("sender", ["Agent <agent@example.com>", "agent@example.com (Agent)"])
