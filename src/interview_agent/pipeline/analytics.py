@@ -10,7 +10,12 @@ from interview_agent.domain.analytics.measures.plan import planned_questions
 from interview_agent.domain.analytics.reading import InterviewSession
 from interview_agent.domain.analytics.report import build_report
 from interview_agent.domain.live import Nudge
-from interview_agent.domain.meeting import gaps_by_track, roles_by_speaker, speakers_by_track
+from interview_agent.domain.meeting import (
+    Mode,
+    gaps_by_track,
+    roles_by_speaker,
+    speakers_by_track,
+)
 from interview_agent.domain.route import Stage
 from interview_agent.ports.work import Claim, Outcome
 
@@ -46,11 +51,19 @@ def session_of(record: MeetingRecord, *, default_language: str | None) -> Interv
         verbatim=False,
         plan=tuple(planned_questions(meeting.context)),
         scheduled_at=scheduled_at if isinstance(scheduled_at, str) else None,
-        started_at=meeting.created_at.isoformat(),
+        started_at=_started_at(record),
         gaps=tuple(gaps),
         transcript_version=meeting.version + 1,
         report_version=meeting.version + 1,
     )
+
+
+def _started_at(record: MeetingRecord) -> str | None:
+    if record.meeting.mode is not Mode.REALTIME:
+        # Its audio came when somebody sent the recording, which says nothing of the meeting.
+        return None
+    first = min((chunk.accepted_at for chunk in record.chunks), default=None)
+    return first.isoformat() if first else None
 
 
 class AnalyticsStage:

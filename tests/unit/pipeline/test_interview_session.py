@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from interview_agent.domain.meeting import Consent, Meeting, Mode
+import pytest
+
+from interview_agent.domain.analytics.report import build_report
+from interview_agent.domain.meeting import Chunk, ChunkState, Consent, Meeting, Mode
 from interview_agent.pipeline.analytics import session_of
 from interview_agent.ports.stage_records import MeetingRecord
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def test_the_plan_may_list_questions_as_texts_or_as_objects() -> None:
-    meeting = Meeting(
+def meeting_of(context: dict[str, Any], mode: Mode = Mode.REALTIME) -> Meeting:
+    return Meeting(
         meeting_id="m1",
         owner="subject:a",
-        mode=Mode.REALTIME,
+        mode=mode,
         language="ru",
         consent=Consent.GRANTED,
-        context={"plan": [" Один? ", {"question": "Два?"}, {"text": "Три?"}, 4, ""]},
+        context=context,
         recipients=(),
         created_at=NOW,
         last_audio_at=NOW,
@@ -30,5 +34,50 @@ def test_the_plan_may_list_questions_as_texts_or_as_objects() -> None:
         event=0,
         expected_last_seq={},
     )
+
+
+def chunk_of(track: str, seq: int, accepted_at: datetime) -> Chunk:
+    return Chunk(
+        track=track,
+        upload_track=track,
+        seq=seq,
+        sha256="0" * 64,
+        size_bytes=2,
+        blob_key="key",
+        codec="pcm_s16le",
+        sample_rate=16_000,
+        channels=1,
+        channel=None,
+        state=ChunkState.DONE,
+        reason=None,
+        accepted_at=accepted_at,
+    )
+
+
+def test_the_plan_may_list_questions_as_texts_or_as_objects() -> None:
+    meeting = meeting_of({"plan": [" Один? ", {"question": "Два?"}, {"text": "Три?"}, 4, ""]})
     session = session_of(MeetingRecord(meeting, (), (), ()), default_language=None)
     assert session.plan == ("Один?", "Два?", "Три?")
+
+
+@pytest.mark.parametrize(
+    ("mode", "after_min", "value", "reason"),
+    [
+        (Mode.REALTIME, (12, 11), 60.0, None),
+        (Mode.REALTIME, (), None, "no_start"),
+        (Mode.POSTMEETING, (12, 11), None, "no_start"),
+    ],
+)
+def test_a_meeting_starts_with_its_first_live_audio(
+    mode: Mode, after_min: tuple[int, ...], value: float | None, reason: str | None
+) -> None:
+    """The meeting was made ten minutes ahead of its schedule."""
+    scheduled_at = (NOW + timedelta(minutes=10)).isoformat()
+    chunks = [
+        chunk_of(track, 0, NOW + timedelta(minutes=after))
+        for track, after in zip("ab", after_min, strict=False)
+    ]
+    record = MeetingRecord(meeting_of({"scheduled_at": scheduled_at}, mode), (), (), chunks)
+    session = session_of(record, default_language=None)
+    figure = build_report(session)["metrics"]["punctuality_s"]
+    assert (figure["value"], figure["reason"]) == (value, reason)

@@ -39,7 +39,8 @@ class InterviewSession:
     Times of segments and words are seconds on one timeline of the meeting; a speaker may be None.
     `roles` maps a speaker to `interviewer` or `candidate`. `channels_separate`: every speaker was
     recorded apart. `verbatim`: the recogniser keeps fillers. `scheduled_at` and `started_at` are
-    ISO 8601. `gaps` are passed through to the report.
+    ISO 8601; `started_at` is when the first audio came, None of a recording that was sent
+    afterwards. `gaps` are passed through to the report.
     """
 
     segments: Sequence[Segment]

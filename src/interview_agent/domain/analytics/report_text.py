@@ -83,6 +83,7 @@ _REASONS = {
     "one_interviewer": ("один интервьюер", "one interviewer"),
     "no_plan": ("нет плана", "no plan"),
     "no_schedule": ("нет времени начала", "no schedule"),
+    "no_start": ("начало неизвестно", "start not known"),
 }
 _UNITS = {
     "s": ("с", "s"),

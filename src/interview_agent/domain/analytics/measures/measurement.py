@@ -33,6 +33,7 @@ class Reason(StrEnum):
     ONE_INTERVIEWER = "one_interviewer"
     NO_PLAN = "no_plan"
     NO_SCHEDULE = "no_schedule"
+    NO_START = "no_start"
 
 
 class Standing(StrEnum):

@@ -19,8 +19,10 @@ def punctuality(reading: Reading) -> Measurement:
     """Actual start less the scheduled one, in seconds; a time without a zone is UTC."""
     scheduled = _moment(reading.session.scheduled_at)
     started = _moment(reading.session.started_at)
-    if scheduled is None or started is None:
+    if scheduled is None:
         return not_measurable("s", Reason.NO_SCHEDULE)
+    if started is None:
+        return not_measurable("s", Reason.NO_START)
     return Measurement(round((started - scheduled).total_seconds(), 3), "s", 1)
 
 
