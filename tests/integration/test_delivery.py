@@ -146,14 +146,14 @@ class Office:
         assert claim is not None
         return claim
 
-    async def report(self, seq: int = 0, **meeting: Any) -> None:
+    async def report(self, seq: int = 0, spoken: str = "ru", **meeting: Any) -> None:
         """Bring a meeting to where a new version of its report is there."""
         await self.intake.start(NewMeeting("m1", "subject:a", **meeting))
         await self.intake.accept(chunk(seq))
         await self.intake.finish("m1", {})
         stt = await self.claim(Stage.STT)
         segments = tuple(
-            DraftSegment(text, at * 2.0, at * 2.0 + 2, language="ru")
+            DraftSegment(text, at * 2.0, at * 2.0 + 2, language=spoken)
             for at, text in enumerate(SAID)
         )
         await self.records.commit_progress(stt, TrackProgress(0, segments, {}, seq, 6.0))
@@ -223,6 +223,24 @@ async def test_without_masking_the_letter_says_what_was_said(office: Office, pos
     await office.deliver(DeliveryStage(office.records, mailer(post.port), pii_masking=False))
     text = post.messages[0].get_content()
     assert all(half in text for half in ("8 916", "a@b.ru")), text
+
+
+@pytest.mark.parametrize(
+    ("named", "spoken", "subject", "heading"),
+    [
+        (None, "en", "Report on the meeting m1", "Interview report"),
+        ("auto", "de", "Report on the meeting m1", "Interview report"),
+        ("en", "ru", "Отчёт по встрече m1", "Отчёт об интервью"),
+    ],
+)
+async def test_a_letter_is_in_the_language_of_its_report(
+    office: Office, post: Post, named: str | None, spoken: str, subject: str, heading: str
+) -> None:
+    await office.report(spoken=spoken, recipients=("a@example.com",), language=named)
+    await office.deliver(DeliveryStage(office.records, mailer(post.port), pii_masking=True))
+    (message,) = post.messages
+    assert message["Subject"] == subject
+    assert message.get_content().startswith(heading)
 
 
 @pytest.mark.parametrize(

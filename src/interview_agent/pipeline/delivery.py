@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.domain.analytics.report_text import format_report
+from interview_agent.domain.analytics.report_wording import tongue
 from interview_agent.domain.ids import is_address
 from interview_agent.domain.pii.disclosure import QuoteMask
 from interview_agent.domain.route import Stage
@@ -55,11 +56,10 @@ class DeliveryStage:
             return Outcome()
         await self._records.commit_delivery(claim, record.version, CHANNEL, "pending", None)
         alive()
-        language = "en" if record.meeting.language == "en" else "ru"
-        text = await self._letter(claim, record.report, language)
+        text = await self._letter(claim, record.report)
         refused = await self._mailer.send(
             recipients,
-            _SUBJECT[language].format(record.meeting.meeting_id),
+            _SUBJECT[tongue(record.report.get("language"))].format(record.meeting.meeting_id),
             text,
             message_id=f"report-{record.meeting.meeting_id}-{record.version}",
         )
@@ -68,8 +68,8 @@ class DeliveryStage:
         await self._records.commit_delivery(claim, record.version, CHANNEL, "sent", reason)
         return Outcome()
 
-    async def _letter(self, claim: Claim, report: Mapping[str, Any], language: str) -> str:
-        text = format_report(dict(report), language)
+    async def _letter(self, claim: Claim, report: Mapping[str, Any]) -> str:
+        text = format_report(report)
         if not self._pii_masking:
             return text
         segments = (await self._records.record(claim)).segments
