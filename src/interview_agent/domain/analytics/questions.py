@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from interview_agent.domain.analytics.lexicon import LANGUAGES, QuestionKind, classify_question
+from interview_agent.domain.analytics.lexicon import (
+    LANGUAGES,
+    QuestionKind,
+    classify_question,
+    normal_word,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +48,11 @@ class Answer:
     def words(self) -> tuple[SpokenWord, ...]:
         """Its words by time."""
         return tuple(word for stretch in self.stretches for word in stretch.words)
+
+    @property
+    def word_count(self) -> int:
+        """How many words it has; punctuation that stands alone, such as a dash, is none."""
+        return sum(bool(normal_word(word.text)) for word in self.words)
 
     @property
     def length_ms(self) -> int:

@@ -160,7 +160,7 @@ def _answer(reading: Reading, answer: Answer) -> dict[str, Any] | None:
         "start": seconds(answer.start_ms),
         "end": seconds(answer.end_ms),
         "text": excerpt.text,
-        "words": len(answer.words),
+        "words": answer.word_count,
         "seconds": seconds(answer.length_ms),
     }
 

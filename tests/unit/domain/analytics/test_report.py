@@ -136,6 +136,17 @@ def test_a_question_of_ones_own_does_not_end_an_answer() -> None:
     assert report["questions"][0]["answer"]["segment_ids"] == ["seg_000002", "seg_000004"]
 
 
+def test_punctuation_that_stands_alone_is_no_word_of_an_answer() -> None:
+    report = build_report(
+        interview(
+            ("Анна", 1.0, "Что такое Kafka?"), ("Олег", 3.0, "Kafka — это очередь."), roles=ROLES
+        )
+    )
+    assert report["questions"][0]["answer"]["words"] == 3
+    assert report["longest_answers"][0]["words"] == 3
+    assert report["metrics"]["answer_length_words"]["value"] == 3
+
+
 def test_a_question_followed_by_another_one_leaves_the_answer_to_it() -> None:
     first, second = build_report(
         interview(("A", 1.0, "Как дела? Что нового?"), ("B", 5.0, "Всё хорошо, спасибо."))

@@ -18,7 +18,7 @@ from interview_agent.domain.analytics.measures.measurement import (
     share,
     span_of,
 )
-from interview_agent.domain.analytics.questions import INTERVIEWER, Answer, Question
+from interview_agent.domain.analytics.questions import INTERVIEWER, Question
 
 if TYPE_CHECKING:
     from interview_agent.domain.analytics.reading import Reading
@@ -138,11 +138,7 @@ def _answer_lengths(reading: Reading, unit: str) -> Measurement:
     ]
     if unit == "s":
         return distribution([answer.length_ms for answer in answers], unit, spans, scale=1000.0)
-    return distribution([_word_count(answer) for answer in answers], unit, spans)
-
-
-def _word_count(answer: Answer) -> int:
-    return len(answer.words)
+    return distribution([answer.word_count for answer in answers], unit, spans)
 
 
 def _turns_that_end_in_a_question(reading: Reading) -> set[int]:
