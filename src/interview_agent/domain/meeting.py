@@ -282,23 +282,46 @@ def speakers_by_track(
 def roles_by_speaker(
     speakers: Mapping[str, str | None], context: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return speaker -> `interviewer` or `candidate` for the tracks whose role is known.
+    """Return speaker -> `interviewer` or `candidate` for everybody whose role is known.
 
     A participant without a track is known by a name that nobody shares: who pulls audio from a
-    meeting platform learns the tracks too late to name them.
+    meeting platform learns the tracks too late to name them. Who was named and is heard on no
+    track has a role all the same.
     """
     known = participants(context)
     by_name = _roles_by_name(context)
-    return {
-        speaker: role
+    of_tracks = {
+        speaker: known.get(track, {}).get("role", by_name.get(speaker))
         for track, speaker in speakers.items()
         if speaker
-        and (role := known.get(track, {}).get("role", by_name.get(speaker)))
-        in ("interviewer", "candidate")
+    }
+    roles = _roles_of_unheard(speakers, context) | of_tracks
+    return {
+        speaker: role for speaker, role in roles.items() if role in ("interviewer", "candidate")
     }
 
 
 def _roles_by_name(context: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: entry.get("role")
+        for name, entry in _known_by_name(context).items()
+        if not isinstance(entry.get("track"), str)
+    }
+
+
+def _roles_of_unheard(
+    speakers: Mapping[str, str | None], context: Mapping[str, Any]
+) -> dict[str, Any]:
+    heard = set(speakers.values())
+    tracks = list(speakers)  # what a context names as a track need not have a hash
+    return {
+        name: entry.get("role")
+        for name, entry in _known_by_name(context).items()
+        if name not in heard and entry.get("track") not in tracks
+    }
+
+
+def _known_by_name(context: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     listed = context.get("participants")
     entries = listed if isinstance(listed, list) else []
     named = [
@@ -307,8 +330,4 @@ def _roles_by_name(context: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(entry, dict) and isinstance(name := entry.get("name"), str)
     ]
     names = Counter(name for name, _ in named)
-    return {
-        name: entry.get("role")
-        for name, entry in named
-        if names[name] == 1 and not isinstance(entry.get("track"), str)
-    }
+    return {name: entry for name, entry in named if name and names[name] == 1}

@@ -241,3 +241,25 @@ def test_a_participant_without_a_track_is_known_by_a_name_that_nobody_shares() -
     }
     speakers = {"a": "Anna", "b": "Boris", "c": "Clara", "e": "Eva"}
     assert roles_by_speaker(speakers, context) == {"Anna": "interviewer", "Clara": "candidate"}
+
+
+def test_who_was_named_has_a_role_though_no_track_is_theirs() -> None:
+    context = {
+        "participants": [
+            {"track": "a", "name": "Anna", "role": "interviewer"},
+            {"name": " Pavel ", "role": "interviewer"},
+            {"track": "never", "name": "Rita", "role": "interviewer"},
+            {"name": "Sonya", "role": "boss"},
+            {"name": "  ", "role": "interviewer"},
+            {"name": "Two", "role": "interviewer"},
+            {"name": "Two", "role": "interviewer"},
+            {"track": "e", "name": "Earlier", "role": "interviewer"},
+            {"track": "e", "name": "Eva", "role": "candidate"},
+        ]
+    }
+    assert roles_by_speaker({"a": "Anna", "e": "Eva", "f": None}, context) == {
+        "Anna": "interviewer",
+        "Eva": "candidate",
+        "Pavel": "interviewer",
+        "Rita": "interviewer",
+    }

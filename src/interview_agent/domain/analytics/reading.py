@@ -37,10 +37,10 @@ class InterviewSession:
     """One finished transcript and what is known about its meeting.
 
     Times of segments and words are seconds on one timeline of the meeting; a speaker may be None.
-    `roles` maps a speaker to `interviewer` or `candidate`. `channels_separate`: every speaker was
-    recorded apart. `verbatim`: the recogniser keeps fillers. `scheduled_at` and `started_at` are
-    ISO 8601; `started_at` is when the first audio came, None of a recording that was sent
-    afterwards. `gaps` are passed through to the report.
+    `roles` maps a speaker to `interviewer` or `candidate`, also one who never spoke.
+    `channels_separate`: every speaker was recorded apart. `verbatim`: the recogniser keeps fillers.
+    `scheduled_at` and `started_at` are ISO 8601; `started_at` is when the first audio came, None of
+    a recording that was sent afterwards. `gaps` are passed through to the report.
     """
 
     segments: Sequence[Segment]
@@ -86,6 +86,12 @@ class Reading:
     def interviewers(self) -> tuple[str, ...]:
         """Speakers with the role of interviewer who spoke."""
         return self._with_role(INTERVIEWER)
+
+    @property
+    def panel(self) -> tuple[str, ...]:
+        """Everybody named with the role of interviewer, whether they spoke or not."""
+        roles = self.session.roles
+        return tuple(name for name, role in roles.items() if role == INTERVIEWER)
 
     @property
     def candidates(self) -> tuple[str, ...]:

@@ -300,6 +300,27 @@ def test_a_panel_of_equal_talkers_is_in_balance() -> None:
     assert build_report(interview(*lines, roles=roles))["metrics"]["panel_balance"]["value"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("panel", "balance", "reason"),
+    [
+        ("A", None, "one_interviewer"),
+        ("AS", 0.0, None),
+        ("ABS", 0.6309, None),
+        ("ABST", 0.5, None),
+        ("ST", None, "no_speech"),
+    ],
+)
+def test_a_silent_interviewer_puts_a_panel_out_of_balance(
+    panel: str, balance: float | None, reason: str | None
+) -> None:
+    """A and B say the same; S and T say nothing: ln 2 / ln 3 = 0.6309, ln 2 / ln 4 = 0.5."""
+    lines = (("A", 0.0, "Раз два три."), ("B", 3.0, "Раз два три."), ("C", 6.0, "Четыре."))
+    roles = {"C": "candidate", **dict.fromkeys(panel, "interviewer")}
+    figure = build_report(interview(*lines, roles=roles))["metrics"]["panel_balance"]
+    assert (figure["value"], figure["reason"]) == (balance, reason)
+    assert figure["n"] == len(panel)
+
+
 def test_the_plan_is_matched_by_subject_words_and_the_rest_is_recommended() -> None:
     plan = ("Какие метрики смотрели?", "Опыт с Kafka", "Расскажите?")
     report = build_report(russian(plan=plan))

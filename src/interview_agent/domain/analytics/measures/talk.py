@@ -105,11 +105,15 @@ def overlap(reading: Reading) -> Measurement:
 
 
 def panel_balance(reading: Reading) -> Measurement:
-    """Entropy of the interviewers' talk over its largest possible value (Shannon, 1948)."""
+    """Entropy of the interviewers' talk over its largest possible value (Shannon, 1948).
+
+    An interviewer who was named counts in that value though they never spoke: of three, one of
+    whom is silent, the others reach ln 2 / ln 3 at most.
+    """
     refusal = refused(reading, "share")
     if refusal is not None:
         return refusal
-    lengths = [reading.speech_ms[name] for name in reading.interviewers]
+    lengths = [reading.speech_ms.get(name, 0) for name in reading.panel]
     if not lengths:
         return not_measurable("share", Reason.NO_ROLES)
     if len(lengths) == 1:
