@@ -19,6 +19,7 @@ CREATE TABLE meetings (
     event             bigint NOT NULL DEFAULT 0,
     segment_count     integer NOT NULL DEFAULT 0,
     text_deleted_at   timestamptz,
+    origin_at         timestamptz,
     deleted_at        timestamptz
 );
 COMMENT ON COLUMN meetings.deleted_at IS 'Set when the deletion began: nobody sees the meeting since.';
@@ -27,6 +28,7 @@ COMMENT ON COLUMN meetings.closed_version IS 'audio_version at which the transcr
 COMMENT ON COLUMN meetings.reported_version IS 'audio_version that the newest report covers.';
 COMMENT ON COLUMN meetings.version IS 'Number of the newest transcript and report.';
 COMMENT ON COLUMN meetings.event IS 'Number of the last change of the transcript.';
+COMMENT ON COLUMN meetings.origin_at IS 'When its first live track began; null without one.';
 
 CREATE INDEX meetings_newest ON meetings (created_at DESC, meeting_id DESC);
 CREATE INDEX meetings_newest_of_owner ON meetings (owner, created_at DESC, meeting_id DESC);
@@ -44,9 +46,11 @@ CREATE TABLE tracks (
     heard_s      double precision NOT NULL DEFAULT 0,
     live         boolean NOT NULL DEFAULT false,
     live_checkpoint jsonb,
+    offset_s     double precision NOT NULL DEFAULT 0,
     PRIMARY KEY (meeting_id, track)
 );
 COMMENT ON COLUMN tracks.live IS 'Whether the track is captioned while its audio comes.';
+COMMENT ON COLUMN tracks.offset_s IS 'Seconds from the start of the meeting to that of the track.';
 
 CREATE TABLE chunks (
     meeting_id      text NOT NULL,

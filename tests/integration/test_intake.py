@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -96,6 +97,26 @@ async def test_a_split_chunk_becomes_a_row_for_each_channel(database: Database) 
     rows = await PostgresArchive(database).chunks("m1")
     assert [(row.track, row.channel) for row in rows] == [("left", 0), ("right", 1)]
     assert rows[0].blob_key == rows[1].blob_key
+
+
+async def test_a_live_track_that_begins_later_lies_later_in_the_meeting(
+    database: Database,
+) -> None:
+    """An upload says nothing of when it was recorded, and begins with the meeting."""
+    intake = PostgresIntake(database)
+    second = bytes(32_000)
+    await intake.accept(chunk(0, second, track="first", live=True))
+    async with database.connection() as connection:
+        await connection.execute("UPDATE meetings SET origin_at = origin_at - interval '60 s'")
+    await intake.accept(chunk(1, second, track="first", live=True))
+    for name, live in (("joined", True), ("upload", False)):
+        await intake.accept(chunk(0, second, track=name, live=live, idempotency_key=name))
+    split = chunk(0, bytes(64_000), track="pair", channels=2, live=True, idempotency_key="pair")
+    await intake.accept(replace(split, channel_tracks=("pair-0", "pair-1")))
+    tracks = (await PostgresArchive(database).meeting("m1")).tracks
+    offsets_s = {each.track: each.offset_s for each in tracks}
+    assert offsets_s["first"] == offsets_s["upload"] == 0
+    assert 60 <= offsets_s["joined"] <= offsets_s["pair-0"] == offsets_s["pair-1"] < 90
 
 
 async def test_finish_closes_at_once_or_when_the_promised_chunks_are_there(
