@@ -95,11 +95,13 @@ CREATE TABLE stage_work (
     reason      text,
     trace_id    text,
     updated_at  timestamptz NOT NULL DEFAULT now(),
+    put_off_since timestamptz,
     leased_at   timestamptz,
     discarded_at timestamptz,
     PRIMARY KEY (meeting_id, stage, track)
 );
 COMMENT ON TABLE stage_work IS 'How far each stage is wanted and how far it is; due_at null: idle.';
+COMMENT ON COLUMN stage_work.put_off_since IS 'When work that was put off was due first.';
 COMMENT ON COLUMN stage_work.leased_at IS 'When the newest lease was taken.';
 COMMENT ON COLUMN stage_work.discarded_at IS 'Whatever failed before is no longer listed as given up on.';
 CREATE INDEX stage_work_due ON stage_work (stage, due_at) WHERE due_at IS NOT NULL;

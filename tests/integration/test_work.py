@@ -44,6 +44,7 @@ async def test_an_expired_lease_is_taken_over_and_its_holder_fenced_off(bench: B
         bench.work.renew(slow, 8.0),
         bench.work.retry_later(slow, 1.0, "x"),
         bench.work.hand_back(slow),
+        bench.work.put_off(slow, 1.0, "x"),
         bench.work.give_up(slow, "x"),
     ):
         with pytest.raises(LeaseLost):
@@ -76,6 +77,26 @@ async def test_handing_back_does_not_count_as_an_attempt(bench: Bench) -> None:
     for _ in range(9):
         await bench.work.hand_back(await bench.claim(Stage.STT))
     assert (await bench.claim(Stage.STT)).attempts == 1
+
+
+async def test_work_put_off_counts_no_attempt_and_grows_older_all_the_while(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    for _ in range(9):
+        await bench.work.put_off(await bench.claim(Stage.STT), 0.0, "backpressure")
+    claim = await bench.claim(Stage.STT)
+    assert claim.attempts == 1
+    async with bench.database.connection() as connection:
+        await connection.execute(
+            "UPDATE stage_work SET put_off_since = put_off_since - interval '10 minutes'"
+        )
+    await bench.work.put_off(claim, 60.0, "backpressure")
+    await bench.intake.accept(chunk(1))
+    assert await bench.work.claim(Stage.STT, "x", 8.0) is None, "more audio does not shorten it"
+    depth = (await bench.work.depths())[list(Stage).index(Stage.STT)]
+    assert (depth.waiting, depth.running, depth.failed) == (1, 0, 0)
+    assert 600 <= depth.oldest_age_s < 660
+    (view,) = [each for each in (await bench.archive.meeting("m1")).stages if each.track]
+    assert (view.state, view.reason) == (StageState.WAITING, "backpressure")
 
 
 async def test_a_meeting_goes_through_every_stage_once(bench: Bench) -> None:

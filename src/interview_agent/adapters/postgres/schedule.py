@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 WANT_AGAIN = """
 ON CONFLICT (meeting_id, stage, track) DO UPDATE SET
     wanted = work.wanted + 1,
-    due_at = CASE WHEN work.due_at IS NOT NULL AND work.attempts > 0 THEN work.due_at
+    due_at = CASE WHEN work.due_at IS NOT NULL
+                      AND (work.attempts > 0 OR work.put_off_since IS NOT NULL) THEN work.due_at
                   WHEN excluded.due_at > now() THEN excluded.due_at
                   ELSE least(work.due_at, excluded.due_at) END,
     attempts = CASE WHEN work.failed THEN 0 ELSE work.attempts END,
@@ -46,8 +47,8 @@ async def want(
 ) -> None:
     """Make (meeting, track, trace id) items of a stage due after `delay_s`.
 
-    Work that waits for its next try keeps its time: more of it must not shorten the back-off. A
-    delay starts anew each time.
+    Work that waits for its next try, or for what it needs, keeps its time: more of it must not
+    shorten the wait. A delay starts anew each time.
     """
     await connection.execute(
         _WANT,
