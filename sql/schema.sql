@@ -30,8 +30,9 @@ COMMENT ON COLUMN meetings.event IS 'Number of the last change of the transcript
 
 CREATE INDEX meetings_newest ON meetings (created_at DESC, meeting_id DESC);
 CREATE INDEX meetings_newest_of_owner ON meetings (owner, created_at DESC, meeting_id DESC);
-CREATE INDEX meetings_open ON meetings (last_audio_at)
-    WHERE closed_version IS DISTINCT FROM audio_version;
+CREATE INDEX meetings_to_close ON meetings (greatest(last_audio_at, finish_requested_at))
+    WHERE closed_version IS DISTINCT FROM audio_version AND deleted_at IS NULL
+        AND greatest(last_audio_at, finish_requested_at) IS NOT NULL;
 CREATE INDEX meetings_with_content ON meetings (created_at)
     WHERE text_deleted_at IS NULL AND deleted_at IS NULL;
 

@@ -28,8 +28,6 @@ COMMENT ON COLUMN meetings.event IS 'Number of the last change of the transcript
 
 CREATE INDEX meetings_newest ON meetings (created_at DESC, meeting_id DESC);
 CREATE INDEX meetings_newest_of_owner ON meetings (owner, created_at DESC, meeting_id DESC);
-CREATE INDEX meetings_open ON meetings (last_audio_at)
-    WHERE closed_version IS DISTINCT FROM audio_version;
 
 CREATE TABLE tracks (
     meeting_id   text NOT NULL REFERENCES meetings ON DELETE CASCADE,

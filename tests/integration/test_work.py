@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from interview_agent.adapters.postgres import (
-    PostgresDeletions,
-)
+from interview_agent.adapters.postgres import Database, PostgresDeletions, PostgresWorkStore
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.domain.meeting import ChunkState, StageState
 from interview_agent.domain.route import Stage
@@ -16,6 +16,19 @@ from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.stage_records import EnhancedText
 from interview_agent.ports.transcriber import FailedPart, TrackProgress
 from work_bench import Bench, chunk, progress
+
+
+@dataclass(frozen=True)
+class _PoolOfOne:
+    """Lends a connection that is in a transaction, whose reads the database counts apart."""
+
+    connection: Any
+
+    async def acquire(self) -> Any:
+        return self.connection
+
+    async def release(self, connection: Any) -> None:
+        assert connection is self.connection
 
 
 async def test_one_piece_of_work_is_claimed_once(bench: Bench) -> None:
@@ -241,6 +254,29 @@ async def test_silence_closes_a_meeting_and_later_audio_opens_it_again(bench: Be
     assert (await bench.archive.meeting("m1")).meeting.closed
     await bench.intake.accept(chunk(1))
     assert not (await bench.archive.meeting("m1")).meeting.closed
+
+
+async def test_looking_for_silence_passes_over_what_cannot_be_closed(bench: Bench) -> None:
+    """Meetings that are closed, that never began, or that were deleted while open."""
+    async with bench.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO meetings (meeting_id, owner, mode, consent, audio_version,"
+            " closed_version, last_audio_at, deleted_at)"
+            " SELECT 'old-' || n, 'subject:a', 'realtime', 'unknown', CASE n % 3 WHEN 0 THEN 0"
+            " ELSE 1 END, CASE n % 3 WHEN 1 THEN 1 END, CASE n % 3 WHEN 0 THEN NULL ELSE now() -"
+            " interval '1 day' END, CASE n % 3 WHEN 2 THEN now() END"
+            " FROM generate_series(1, 3000) AS n"
+        )
+        await connection.execute("ANALYZE meetings")
+    await bench.intake.accept(chunk(0))
+    async with bench.database.transaction() as connection:
+        within = PostgresWorkStore(Database(_PoolOfOne(connection)))
+        assert await within.close_quiet(0.0) == 1
+        looked_at = await connection.fetchval(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+            " WHERE relname = 'meetings'"
+        )
+    assert looked_at < 10
 
 
 async def test_a_meeting_finished_without_audio_gets_its_report(bench: Bench) -> None:

@@ -36,6 +36,20 @@ RETURNING work.meeting_id, work.track, work.epoch, work.wanted, work.attempts, w
     next.taken_over, next.scheduled
 """
 
+# Every second for ever: conditions and order are those of the index `meetings_to_close`, so that
+# neither what is long closed nor what never began costs anything.
+_QUIET = """
+SELECT meeting_id FROM meetings
+WHERE closed_version IS DISTINCT FROM audio_version AND deleted_at IS NULL
+    AND greatest(last_audio_at, finish_requested_at) < now() - make_interval(secs => $1)
+    AND NOT EXISTS (SELECT FROM live_sessions s
+        WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now())
+    AND NOT EXISTS (SELECT FROM connector_sessions s
+        WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now() AND s.wanted)
+ORDER BY greatest(last_audio_at, finish_requested_at) LIMIT 100
+FOR UPDATE OF meetings SKIP LOCKED
+"""
+
 _GIVEN_UP_BY_REASON = f"""
 SELECT stage, split_part(coalesce(reason, ''), ':', 1) AS code, count(*) AS number
 FROM (
@@ -174,19 +188,7 @@ class PostgresWorkStore:
 
     async def close_quiet(self, quiet_s: float) -> int:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(
-                "SELECT meeting_id FROM meetings"
-                " WHERE closed_version IS DISTINCT FROM audio_version AND deleted_at IS NULL"
-                " AND greatest(last_audio_at, finish_requested_at)"
-                " < now() - make_interval(secs => $1)"
-                " AND NOT EXISTS (SELECT FROM live_sessions s"
-                " WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now())"
-                " AND NOT EXISTS (SELECT FROM connector_sessions s"
-                " WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now()"
-                " AND s.wanted)"
-                " ORDER BY meeting_id LIMIT 100 FOR UPDATE SKIP LOCKED",
-                quiet_s,
-            )
+            rows = await connection.fetch(_QUIET, quiet_s)
             await schedule.close(connection, [row["meeting_id"] for row in rows])
         return len(rows)
 
