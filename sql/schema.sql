@@ -32,8 +32,9 @@ COMMENT ON COLUMN meetings.origin_at IS 'When its first live track began; null w
 
 CREATE INDEX meetings_newest ON meetings (created_at DESC, meeting_id DESC);
 CREATE INDEX meetings_newest_of_owner ON meetings (owner, created_at DESC, meeting_id DESC);
-CREATE INDEX meetings_open ON meetings (last_audio_at)
-    WHERE closed_version IS DISTINCT FROM audio_version;
+CREATE INDEX meetings_to_close ON meetings (greatest(last_audio_at, finish_requested_at))
+    WHERE closed_version IS DISTINCT FROM audio_version AND deleted_at IS NULL
+        AND greatest(last_audio_at, finish_requested_at) IS NOT NULL;
 CREATE INDEX meetings_with_content ON meetings (created_at)
     WHERE text_deleted_at IS NULL AND deleted_at IS NULL;
 
@@ -99,11 +100,13 @@ CREATE TABLE stage_work (
     reason      text,
     trace_id    text,
     updated_at  timestamptz NOT NULL DEFAULT now(),
+    put_off_since timestamptz,
     leased_at   timestamptz,
     discarded_at timestamptz,
     PRIMARY KEY (meeting_id, stage, track)
 );
 COMMENT ON TABLE stage_work IS 'How far each stage is wanted and how far it is; due_at null: idle.';
+COMMENT ON COLUMN stage_work.put_off_since IS 'When work that was put off was due first.';
 COMMENT ON COLUMN stage_work.leased_at IS 'When the newest lease was taken.';
 COMMENT ON COLUMN stage_work.discarded_at IS 'Whatever failed before is no longer listed as given up on.';
 CREATE INDEX stage_work_due ON stage_work (stage, due_at) WHERE due_at IS NOT NULL;

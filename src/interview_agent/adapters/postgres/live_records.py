@@ -53,7 +53,7 @@ WITH progress AS (
         language = coalesce($6, language)
     WHERE meeting_id = $1 AND track = $3
 )
-UPDATE stage_work SET attempts = 0, due_at = now()
+UPDATE stage_work SET attempts = 0, due_at = now(), put_off_since = NULL
 WHERE meeting_id = $1 AND stage = $2 AND track = $3
 """
 
