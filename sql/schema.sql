@@ -19,6 +19,7 @@ CREATE TABLE meetings (
     event             bigint NOT NULL DEFAULT 0,
     segment_count     integer NOT NULL DEFAULT 0,
     text_deleted_at   timestamptz,
+    origin_at         timestamptz,
     deleted_at        timestamptz
 );
 COMMENT ON COLUMN meetings.deleted_at IS 'Set when the deletion began: nobody sees the meeting since.';
@@ -27,11 +28,13 @@ COMMENT ON COLUMN meetings.closed_version IS 'audio_version at which the transcr
 COMMENT ON COLUMN meetings.reported_version IS 'audio_version that the newest report covers.';
 COMMENT ON COLUMN meetings.version IS 'Number of the newest transcript and report.';
 COMMENT ON COLUMN meetings.event IS 'Number of the last change of the transcript.';
+COMMENT ON COLUMN meetings.origin_at IS 'When its first live track began; null without one.';
 
 CREATE INDEX meetings_newest ON meetings (created_at DESC, meeting_id DESC);
 CREATE INDEX meetings_newest_of_owner ON meetings (owner, created_at DESC, meeting_id DESC);
-CREATE INDEX meetings_open ON meetings (last_audio_at)
-    WHERE closed_version IS DISTINCT FROM audio_version;
+CREATE INDEX meetings_to_close ON meetings (greatest(last_audio_at, finish_requested_at))
+    WHERE closed_version IS DISTINCT FROM audio_version AND deleted_at IS NULL
+        AND greatest(last_audio_at, finish_requested_at) IS NOT NULL;
 CREATE INDEX meetings_with_content ON meetings (created_at)
     WHERE text_deleted_at IS NULL AND deleted_at IS NULL;
 
@@ -44,9 +47,11 @@ CREATE TABLE tracks (
     heard_s      double precision NOT NULL DEFAULT 0,
     live         boolean NOT NULL DEFAULT false,
     live_checkpoint jsonb,
+    offset_s     double precision NOT NULL DEFAULT 0,
     PRIMARY KEY (meeting_id, track)
 );
 COMMENT ON COLUMN tracks.live IS 'Whether the track is captioned while its audio comes.';
+COMMENT ON COLUMN tracks.offset_s IS 'Seconds from the start of the meeting to that of the track.';
 
 CREATE TABLE chunks (
     meeting_id      text NOT NULL,
@@ -95,11 +100,13 @@ CREATE TABLE stage_work (
     reason      text,
     trace_id    text,
     updated_at  timestamptz NOT NULL DEFAULT now(),
+    put_off_since timestamptz,
     leased_at   timestamptz,
     discarded_at timestamptz,
     PRIMARY KEY (meeting_id, stage, track)
 );
 COMMENT ON TABLE stage_work IS 'How far each stage is wanted and how far it is; due_at null: idle.';
+COMMENT ON COLUMN stage_work.put_off_since IS 'When work that was put off was due first.';
 COMMENT ON COLUMN stage_work.leased_at IS 'When the newest lease was taken.';
 COMMENT ON COLUMN stage_work.discarded_at IS 'Whatever failed before is no longer listed as given up on.';
 CREATE INDEX stage_work_due ON stage_work (stage, due_at) WHERE due_at IS NOT NULL;

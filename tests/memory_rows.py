@@ -73,6 +73,7 @@ class MemoryRows:
             if form != (new.codec, new.sample_rate, new.channels):
                 raise Conflict
             session = replace(known, session_id=new.session_id)
+        meeting.language = meeting.language or new.language
         self.meetings[new.meeting_id] = meeting
         self.sessions[key] = _Row(session, time.monotonic() + OPEN_S)
         return session

@@ -80,6 +80,12 @@ class WorkTwin:
         piece.claim = replace(piece.claim, attempts=piece.claim.attempts - 1)
         self.events.append(("hand_back", claim.meeting_id))
 
+    async def put_off(self, claim: Claim, delay_s: float, reason: str) -> None:
+        piece = self._mine(claim)
+        piece.leased = False
+        piece.claim = replace(piece.claim, attempts=piece.claim.attempts - 1)
+        self.events.append(("put_off", claim.meeting_id, delay_s, reason))
+
     async def give_up(self, claim: Claim, reason: str) -> tuple[Stage, ...]:
         piece = self._mine(claim)
         piece.leased, piece.failed = False, True

@@ -28,8 +28,6 @@ COMMENT ON COLUMN meetings.event IS 'Number of the last change of the transcript
 
 CREATE INDEX meetings_newest ON meetings (created_at DESC, meeting_id DESC);
 CREATE INDEX meetings_newest_of_owner ON meetings (owner, created_at DESC, meeting_id DESC);
-CREATE INDEX meetings_open ON meetings (last_audio_at)
-    WHERE closed_version IS DISTINCT FROM audio_version;
 
 CREATE TABLE tracks (
     meeting_id   text NOT NULL REFERENCES meetings ON DELETE CASCADE,
@@ -81,9 +79,11 @@ CREATE TABLE stage_work (
     reason      text,
     trace_id    text,
     updated_at  timestamptz NOT NULL DEFAULT now(),
+    put_off_since timestamptz,
     PRIMARY KEY (meeting_id, stage, track)
 );
 COMMENT ON TABLE stage_work IS 'How far each stage is wanted and how far it is; due_at null: idle.';
+COMMENT ON COLUMN stage_work.put_off_since IS 'When work that was put off was due first.';
 CREATE INDEX stage_work_due ON stage_work (stage, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX stage_work_failed ON stage_work (stage) WHERE failed;
 

@@ -3,6 +3,10 @@
 ALTER TABLE tracks ADD COLUMN live boolean NOT NULL DEFAULT false;
 ALTER TABLE tracks ADD COLUMN live_checkpoint jsonb;
 COMMENT ON COLUMN tracks.live IS 'Whether the track is captioned while its audio comes.';
+ALTER TABLE tracks ADD COLUMN offset_s double precision NOT NULL DEFAULT 0;
+COMMENT ON COLUMN tracks.offset_s IS 'Seconds from the start of the meeting to that of the track.';
+ALTER TABLE meetings ADD COLUMN origin_at timestamptz;
+COMMENT ON COLUMN meetings.origin_at IS 'When its first live track began; null without one.';
 
 ALTER TABLE chunks ADD COLUMN first_frame bigint;
 ALTER TABLE chunks ADD COLUMN last_frame bigint;

@@ -34,6 +34,9 @@ CREATE INDEX chunks_failed ON chunks (meeting_id, track) WHERE state = 'failed';
 
 ALTER TABLE meetings ADD COLUMN deleted_at timestamptz;
 COMMENT ON COLUMN meetings.deleted_at IS 'Set when the deletion began: nobody sees the meeting since.';
+CREATE INDEX meetings_to_close ON meetings (greatest(last_audio_at, finish_requested_at))
+    WHERE closed_version IS DISTINCT FROM audio_version AND deleted_at IS NULL
+        AND greatest(last_audio_at, finish_requested_at) IS NOT NULL;
 CREATE INDEX meetings_with_content ON meetings (created_at)
     WHERE text_deleted_at IS NULL AND deleted_at IS NULL;
 

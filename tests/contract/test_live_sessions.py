@@ -36,6 +36,10 @@ class Bench:
         """Let a worker tell how much it can caption."""
         raise NotImplementedError
 
+    async def language(self, meeting_id: str) -> str | None:
+        """Return the language that a meeting has."""
+        raise NotImplementedError
+
     async def frames(self, session: LiveSession, first: int, last: int, seq: int) -> Receipt:
         return await self.accept(chunk(session, first, last, seq))
 
@@ -55,6 +59,9 @@ class MemoryBench(Bench):
 
     async def worker(self, capacity: float) -> None:
         self.rows.workers.append(capacity)
+
+    async def language(self, meeting_id: str) -> str | None:
+        return self.rows.meetings[meeting_id].language
 
 
 class PostgresBench(Bench):
@@ -78,6 +85,13 @@ class PostgresBench(Bench):
                 " SELECT count(*)::text, $1, 0 FROM live_workers",
                 capacity,
             )
+
+    async def language(self, meeting_id: str) -> str | None:
+        async with self.database.connection() as connection:
+            found: str | None = await connection.fetchval(
+                "SELECT language FROM meetings WHERE meeting_id = $1", meeting_id
+            )
+        return found
 
 
 @pytest_asyncio.fixture(params=["memory", "postgres"])
@@ -120,6 +134,19 @@ def chunk(session: LiveSession, first: int, last: int, seq: int, **fields: Any) 
         channels=session.channels,
         **values,
     )
+
+
+async def test_a_meeting_without_a_language_takes_the_first_that_a_session_names(
+    bench: Bench,
+) -> None:
+    await bench.sessions.open(new())
+    assert await bench.language("m1") is None
+    with pytest.raises(Conflict):
+        await bench.sessions.open(new("s2", owner="mallory", language="de"))
+    await bench.sessions.open(new("s2", language="en"))
+    assert await bench.language("m1") == "en"
+    await bench.sessions.open(new("s3", track="other", language="ru"))
+    assert await bench.language("m1") == "en"
 
 
 async def test_a_new_track_begins_with_frame_0(bench: Bench) -> None:

@@ -13,6 +13,7 @@ import pytest_asyncio
 from gateway_twin import GatewayTwin
 from interview_agent.adapters.postgres import (
     Database,
+    PostgresArchive,
     PostgresConnectorSessions,
     PostgresDeletions,
     PostgresIntake,
@@ -103,6 +104,26 @@ async def test_a_join_sends_one_bot_with_what_the_meeting_says(bench: Bench) -> 
     order = bench.gateway.active[0].order
     assert (order.join_url, order.bot_name, order.language) == (LINK, "Бот", "ru")
     assert order.idempotency_key == "m1:1"
+
+
+async def test_a_meeting_that_has_no_language_takes_the_one_that_a_join_names(
+    bench: Bench,
+) -> None:
+    async def language_of(meeting_id: str) -> str | None:
+        return (await PostgresArchive(bench.database).meeting(meeting_id)).meeting.language
+
+    await bench.join(language="en")
+    assert bench.gateway.active[0].order.language == "en"
+    assert await language_of("m1") == "ru", "what is set stays"
+    await PostgresIntake(bench.database).start(NewMeeting("m2", "anna"))
+    bare = (await PostgresArchive(bench.database).meeting("m2")).meeting
+    fresh = bench.with_rules(replace(RULES, fresh_s=30.0))
+    await fresh.join(bare, JoinWish(LINK))
+    assert await language_of("m2") is None
+    told = await fresh.join(bare, JoinWish(LINK, language="de"))
+    assert (told.language, await language_of("m2")) == ("de", "de"), "its bot is there already"
+    await fresh.join(bare, JoinWish(LINK, language="en"))
+    assert await language_of("m2") == "de"
 
 
 async def test_joining_again_asks_the_gateway_only_once_its_bot_was_not_seen_for_a_while(

@@ -124,6 +124,15 @@ async def test_a_bot_joins_reconnects_and_leaves_and_its_link_is_never_shown(
         assert desk.gateway.active == []
 
 
+async def test_a_meeting_that_a_join_opens_has_the_language_of_the_join(
+    database: Database, tmp_path: Path
+) -> None:
+    async with served(database, tmp_path) as desk:
+        await desk.done("m1/join", {"join_url": LINK, "language": "en-US"})
+        _, meeting = await desk.server.ask("GET", "/v1/meetings/m1", MACHINE)
+        assert meeting["language"] == "en"
+
+
 async def test_the_status_of_a_meeting_that_nobody_knows_is_that_of_no_bot(
     database: Database, tmp_path: Path
 ) -> None:

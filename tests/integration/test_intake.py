@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from interview_agent.adapters.postgres import (
     PostgresIntake,
     PostgresWorkStore,
 )
+from interview_agent.adapters.postgres.schedule import close_complete
 from interview_agent.domain.errors import (
     Conflict,
     ConsentDenied,
@@ -98,6 +100,26 @@ async def test_a_split_chunk_becomes_a_row_for_each_channel(database: Database) 
     assert rows[0].blob_key == rows[1].blob_key
 
 
+async def test_a_live_track_that_begins_later_lies_later_in_the_meeting(
+    database: Database,
+) -> None:
+    """An upload says nothing of when it was recorded, and begins with the meeting."""
+    intake = PostgresIntake(database)
+    second = bytes(32_000)
+    await intake.accept(chunk(0, second, track="first", live=True))
+    async with database.connection() as connection:
+        await connection.execute("UPDATE meetings SET origin_at = origin_at - interval '60 s'")
+    await intake.accept(chunk(1, second, track="first", live=True))
+    for name, live in (("joined", True), ("upload", False)):
+        await intake.accept(chunk(0, second, track=name, live=live, idempotency_key=name))
+    split = chunk(0, bytes(64_000), track="pair", channels=2, live=True, idempotency_key="pair")
+    await intake.accept(replace(split, channel_tracks=("pair-0", "pair-1")))
+    tracks = (await PostgresArchive(database).meeting("m1")).tracks
+    offsets_s = {each.track: each.offset_s for each in tracks}
+    assert offsets_s["first"] == offsets_s["upload"] == 0
+    assert 60 <= offsets_s["joined"] <= offsets_s["pair-0"] == offsets_s["pair-1"] < 90
+
+
 async def test_finish_closes_at_once_or_when_the_promised_chunks_are_there(
     database: Database,
 ) -> None:
@@ -133,6 +155,47 @@ async def test_a_promise_for_split_channels_may_name_the_track_as_sent_or_as_hea
         "left": [],
         "right": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("promised", "closed"),
+    [
+        ({"main": 0}, True),
+        ({"main": 1}, True),
+        ({"left": 0, "main": 1}, True),
+        ({"left": 1}, False),
+        ({"right": 0, "main": 2}, False),
+    ],
+)
+async def test_a_track_sent_as_stereo_and_then_as_mono_is_counted_under_all_its_names(
+    database: Database, promised: dict[str, int], closed: bool
+) -> None:
+    intake = PostgresIntake(database)
+    await intake.accept(chunk(0, channels=2, channel_tracks=("left", "right")))
+    await intake.accept(chunk(1))
+    assert (await intake.finish("m1", promised)).closed is closed
+
+
+async def test_an_early_finish_makes_no_commit_look_at_every_chunk(database: Database) -> None:
+    """Promised is more than came, so that no number has to be counted."""
+    intake = PostgresIntake(database)
+    await intake.accept(chunk(0))
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO chunks (meeting_id, track, seq, upload_track, sha256, size_bytes, codec,"
+            " sample_rate, channels, idempotency_key) SELECT 'm1', 'main', seq, 'main', 'x', 1,"
+            " 'pcm', 16000, 1, 'k' || seq FROM generate_series(1, 3000) AS seq"
+        )
+        await connection.execute("ANALYZE chunks")
+    assert not (await intake.finish("m1", {"main": 5000})).closed
+    async with database.transaction() as connection:
+        await close_complete(connection, ["m1"], promised_only=True)
+        looked_at = await connection.fetchval(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+            " WHERE relname = 'chunks'"
+        )
+    assert looked_at < 10
+    assert (await intake.finish("m1", {"main": 3000})).closed is True
 
 
 async def test_a_promise_that_nothing_came_of_is_closed_by_silence_with_its_gap(

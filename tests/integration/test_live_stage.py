@@ -6,13 +6,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 
 from caption_twin import CaptionTwin, script
 from interview_agent.domain.errors import SttError
-from interview_agent.domain.live import AlertCode
+from interview_agent.domain.live import AlertCode, Partial
 from interview_agent.domain.route import Stage
-from live_bench import LiveBench
+from live_bench import CHUNK_S, LiveBench
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -355,3 +356,26 @@ async def test_workers_that_die_one_after_another_leave_no_hole_and_no_double(
     assert await bench.words() == TEXT
     assert time.monotonic() - began < pace.slowed(15)
     await numbered(bench)
+
+
+async def test_captions_of_a_track_that_began_late_have_the_time_of_the_meeting(
+    bench: LiveBench,
+) -> None:
+    await bench.send(0, 0)
+    async with bench.database.connection() as connection:
+        await connection.execute("UPDATE tracks SET offset_s = 100")
+    await bench.worker()
+    await bench.send(1, bench.last_seq)
+    await bench.until_words(len(TEXT) - 3)
+    await bench.intake.finish("m1", {})
+    await bench.until_done()
+    told = [each.segment for each in await bench.events() if each.segment]
+    partials = [each for each in bench.signals if isinstance(each, Partial)]
+    starts_s = [word.start_s for each in (*told, *partials) for word in each.words]
+    assert starts_s
+    assert min(starts_s) == pytest.approx(100 + SAID[0].start_s, abs=0.5)
+    assert max(each.end_s for each in told) == pytest.approx(100 + SAID[-1].end_s, abs=0.5)
+    assert await bench.words() == [text.upper() for text in TEXT], "heard again, and not twice"
+    report = (await bench.archive.meeting("m1")).report
+    assert report is not None
+    assert report["duration_s"] == pytest.approx(100 + (bench.last_seq + 1) * CHUNK_S, abs=0.1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from interview_agent.adapters.postgres import (
-    PostgresDeletions,
-)
+from interview_agent.adapters.postgres import Database, PostgresDeletions, PostgresWorkStore
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.domain.meeting import ChunkState, StageState
 from interview_agent.domain.route import Stage
@@ -16,6 +16,19 @@ from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.stage_records import EnhancedText
 from interview_agent.ports.transcriber import FailedPart, TrackProgress
 from work_bench import Bench, chunk, progress
+
+
+@dataclass(frozen=True)
+class _PoolOfOne:
+    """Lends a connection that is in a transaction, whose reads the database counts apart."""
+
+    connection: Any
+
+    async def acquire(self) -> Any:
+        return self.connection
+
+    async def release(self, connection: Any) -> None:
+        assert connection is self.connection
 
 
 async def test_one_piece_of_work_is_claimed_once(bench: Bench) -> None:
@@ -44,6 +57,7 @@ async def test_an_expired_lease_is_taken_over_and_its_holder_fenced_off(bench: B
         bench.work.renew(slow, 8.0),
         bench.work.retry_later(slow, 1.0, "x"),
         bench.work.hand_back(slow),
+        bench.work.put_off(slow, 1.0, "x"),
         bench.work.give_up(slow, "x"),
     ):
         with pytest.raises(LeaseLost):
@@ -76,6 +90,26 @@ async def test_handing_back_does_not_count_as_an_attempt(bench: Bench) -> None:
     for _ in range(9):
         await bench.work.hand_back(await bench.claim(Stage.STT))
     assert (await bench.claim(Stage.STT)).attempts == 1
+
+
+async def test_work_put_off_counts_no_attempt_and_grows_older_all_the_while(bench: Bench) -> None:
+    await bench.intake.accept(chunk(0))
+    for _ in range(9):
+        await bench.work.put_off(await bench.claim(Stage.STT), 0.0, "backpressure")
+    claim = await bench.claim(Stage.STT)
+    assert claim.attempts == 1
+    async with bench.database.connection() as connection:
+        await connection.execute(
+            "UPDATE stage_work SET put_off_since = put_off_since - interval '10 minutes'"
+        )
+    await bench.work.put_off(claim, 60.0, "backpressure")
+    await bench.intake.accept(chunk(1))
+    assert await bench.work.claim(Stage.STT, "x", 8.0) is None, "more audio does not shorten it"
+    depth = (await bench.work.depths())[list(Stage).index(Stage.STT)]
+    assert (depth.waiting, depth.running, depth.failed) == (1, 0, 0)
+    assert 600 <= depth.oldest_age_s < 660
+    (view,) = [each for each in (await bench.archive.meeting("m1")).stages if each.track]
+    assert (view.state, view.reason) == (StageState.WAITING, "backpressure")
 
 
 async def test_a_meeting_goes_through_every_stage_once(bench: Bench) -> None:
@@ -234,6 +268,29 @@ async def test_silence_closes_a_meeting_and_later_audio_opens_it_again(bench: Be
     assert (await bench.archive.meeting("m1")).meeting.closed
     await bench.intake.accept(chunk(1))
     assert not (await bench.archive.meeting("m1")).meeting.closed
+
+
+async def test_looking_for_silence_passes_over_what_cannot_be_closed(bench: Bench) -> None:
+    """Meetings that are closed, that never began, or that were deleted while open."""
+    async with bench.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO meetings (meeting_id, owner, mode, consent, audio_version,"
+            " closed_version, last_audio_at, deleted_at)"
+            " SELECT 'old-' || n, 'subject:a', 'realtime', 'unknown', CASE n % 3 WHEN 0 THEN 0"
+            " ELSE 1 END, CASE n % 3 WHEN 1 THEN 1 END, CASE n % 3 WHEN 0 THEN NULL ELSE now() -"
+            " interval '1 day' END, CASE n % 3 WHEN 2 THEN now() END"
+            " FROM generate_series(1, 3000) AS n"
+        )
+        await connection.execute("ANALYZE meetings")
+    await bench.intake.accept(chunk(0))
+    async with bench.database.transaction() as connection:
+        within = PostgresWorkStore(Database(_PoolOfOne(connection)))
+        assert await within.close_quiet(0.0) == 1
+        looked_at = await connection.fetchval(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+            " WHERE relname = 'meetings'"
+        )
+    assert looked_at < 10
 
 
 async def test_a_meeting_finished_without_audio_gets_its_report(bench: Bench) -> None:

@@ -33,7 +33,7 @@ class Partial:
     """What a growing segment may become.
 
     The first `committed` of `words` stand already; the others may still change. Times are seconds
-    from the start of the track.
+    from the start of the meeting.
     """
 
     track: str

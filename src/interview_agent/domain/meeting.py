@@ -107,6 +107,19 @@ class Place(NamedTuple):
     seq: int
 
 
+class Extent(NamedTuple):
+    """The lowest and the highest number that came on a track, and how many different ones."""
+
+    first_seq: int
+    last_seq: int
+    number: int
+
+    @property
+    def has_hole(self) -> bool:
+        """Whether a number between the lowest and the highest is missing."""
+        return self.last_seq - self.first_seq >= self.number
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Bytes accepted under a number on a track; `channel` is the one to hear, None all mixed."""
@@ -192,17 +205,15 @@ def playable(chunks: Sequence[Chunk], *, closed: bool) -> list[Chunk]:
     return heard
 
 
-def missing_expected(expected: Mapping[str, int], places: Iterable[Place]) -> bool:
+def missing_expected(expected: Mapping[str, int], came: Mapping[str, Extent]) -> bool:
     """Whether a chunk that `finish` promised is still on its way.
 
-    A promise may name a track as its sender did, or as it is heard.
+    A promise may name a track as its sender did, or as it is heard: `came` has whatever carries
+    such a name. The lowest number that came is the start of the track, as in `gaps_between`.
     """
-    seqs: dict[str, set[int]] = {}
-    for place in places:
-        seqs.setdefault(place.track, set()).add(place.seq)
-        seqs.setdefault(place.upload_track, set()).add(place.seq)
     return any(
-        gaps_between(track, seqs.get(track, ()), last_seq) for track, last_seq in expected.items()
+        track not in came or came[track].has_hole or came[track].last_seq < last_seq
+        for track, last_seq in expected.items()
     )
 
 

@@ -10,7 +10,8 @@ class Word:
     """One recognised word on the timeline of its track.
 
     `text` carries its punctuation and no surrounding space; `start_s` and `end_s` are seconds from
-    the start of the track; `probability` is the recogniser's own, 0 to 1.
+    the start of the track, in a `Segment` from that of the meeting; `probability` is the
+    recogniser's own, 0 to 1.
     """
 
     text: str
@@ -40,6 +41,15 @@ class DraftSegment:
     first_seq: int = 0
     last_seq: int = 0
 
+    def shifted(self, offset_s: float) -> DraftSegment:
+        """Return the same stretch `offset_s` seconds later."""
+        return replace(
+            self,
+            start_s=self.start_s + offset_s,
+            end_s=self.end_s + offset_s,
+            words=tuple(word.shifted(offset_s) for word in self.words),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -56,7 +66,8 @@ class Change:
 class Segment:
     """A stretch of transcript with an id that never changes and a revision that grows.
 
-    `raw_text` is what was recognised, `text` its enhanced form. Neither is masked: masking is a
+    Times are seconds from the start of the meeting, which all its tracks share. `raw_text` is what
+    was recognised, `text` its enhanced form. Neither is masked: masking is a
     matter of who reads.
     """
 

@@ -85,6 +85,7 @@ from interview_agent.metrics.work import (
     SWEPT,
     SWEPT_KINDS,
     WAKE_FAILURES,
+    WORK_PUT_OFF,
 )
 
 __all__ = [
@@ -154,6 +155,7 @@ __all__ = [
     "SWEPT_KINDS",
     "SYSTEM_READINESS",
     "WAKE_FAILURES",
+    "WORK_PUT_OFF",
     "Meter",
     "Metrics",
 ]

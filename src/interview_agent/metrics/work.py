@@ -14,6 +14,11 @@ QUEUE_TASKS = counter(
     ("service", "queue", "result"),
     "Pieces of work done, by verdict: success, retry, error.",
 )
+WORK_PUT_OFF = counter(
+    "agent_work_put_off_total",
+    ("stage", "reason"),
+    "Pieces of work handed back without counting the try: what they need was busy or away.",
+)
 QUEUE_DEPTH = gauge(
     "agent_queue_depth", ("queue",), "Work of a stage that waits or runs; falls back to 0."
 )

@@ -44,7 +44,7 @@ def session_of(record: MeetingRecord, *, default_language: str | None) -> Interv
         segments=tuple(
             replace(segment, speaker=speakers.get(segment.track)) for segment in record.segments
         ),
-        duration_s=max((each.heard_s for each in record.tracks), default=0.0),
+        duration_s=max((each.offset_s + each.heard_s for each in record.tracks), default=0.0),
         channels_separate=len(record.tracks) > 1,
         roles=roles_by_speaker(speakers, meeting.context),
         language=detected or meeting.language or default_language,

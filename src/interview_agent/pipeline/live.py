@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from interview_agent.domain.live import Alert, AlertCode, Nudge, Partial
 from interview_agent.domain.meeting import Chunk, ChunkState, Consent
 from interview_agent.domain.route import Stage
-from interview_agent.ports.live_records import GrowingSegment, LiveCommit, LiveNews, LiveRecords
+from interview_agent.ports.live_records import LiveCommit, LiveNews, LiveRecords, LiveTrackRecord
 from interview_agent.ports.transcriber import AudioPart
 from interview_agent.ports.work import Claim, Outcome
 
@@ -115,7 +115,7 @@ class LiveStage:
             language=meeting.language_or(self._language),
             forgiving=claim.attempts > _FAIR_TRIES,
         )
-        run = _LiveRun(claim, captions, record.growing, self._outlets)
+        run = _LiveRun(claim, captions, record, self._outlets)
         self.streams += 1
         try:
             async with aclosing(captions):
@@ -154,11 +154,12 @@ class _LiveRun:
     """One claim's worth of captions of one track."""
 
     def __init__(
-        self, claim: Claim, captions: LiveCaptions, growing: GrowingSegment, outlets: LiveOutlets
+        self, claim: Claim, captions: LiveCaptions, record: LiveTrackRecord, outlets: LiveOutlets
     ) -> None:
         self._claim = claim
         self._captions = captions
-        self._growing = growing
+        self._growing = record.growing
+        self._offset_s = record.offset_s
         self._outlets = outlets
         self._accepted_at: deque[tuple[int, datetime]] = deque(maxlen=4 * _PAGE)
         self._kept_s = captions.heard_s
@@ -210,7 +211,7 @@ class _LiveRun:
             track=self._claim.track,
             segment_id=self._growing.segment_id,
             revision=self._growing.revision,
-            words=(*step.growing, *step.may_follow),
+            words=tuple(word.shifted(self._offset_s) for word in (*step.growing, *step.may_follow)),
             committed=len(step.growing),
             last_seq=max(self._captions.after_seq, 0),
             language=self._captions.language,
@@ -219,7 +220,7 @@ class _LiveRun:
     async def _commit(self, segments: Sequence[Any], *, last_grows: bool) -> None:
         outlets, meeting_id = self._outlets, self._claim.meeting_id
         commit = LiveCommit(
-            segments=tuple(segments),
+            segments=tuple(each.shifted(self._offset_s) for each in segments),
             last_grows=last_grows and bool(segments),
             checkpoint=self._captions.checkpoint(),
             heard_s=self._captions.heard_s,

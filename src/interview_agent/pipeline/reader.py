@@ -208,6 +208,7 @@ def _meeting_body(
                 "role": lens.roles.get(track.track),
                 "language": track.language,
                 "heard_s": track.heard_s,
+                "offset_s": track.offset_s,
             }
             for track in view.tracks
         ],

@@ -59,7 +59,8 @@ class SpeechStage:
         )
         heard_s = record.heard_s
         async for progress in self._transcriber.advance(track):
-            if await self._records.commit_progress(claim, progress):
+            shifted = progress.shifted(record.offset_s)
+            if await self._records.commit_progress(claim, shifted):
                 self._broadcast.publish(claim.meeting_id, Nudge())
             self._on_heard(max(progress.heard_s - heard_s, 0.0))
             heard_s = max(progress.heard_s, heard_s)

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrackView:
-    """A track as readers see it: its hint and the decoded length heard so far."""
+    """A track as readers see it: its hint and the decoded length heard so far.
+
+    It began `offset_s` into the meeting.
+    """
 
     track: str
     speaker_hint: str | None
     language: str | None
     heard_s: float
+    offset_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

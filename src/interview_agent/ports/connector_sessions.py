@@ -68,7 +68,8 @@ class SessionUpdate:
 
     A `state` comes with its `reason`, and what is over no longer holds the meeting open. With
     `heartbeat` the bot was seen alive now, and the meeting is held open for `hold_s`. `answered`:
-    it is known what came of the order of this epoch.
+    it is known what came of the order of this epoch. A `language` is that of the meeting too where
+    it has none.
     """
 
     state: SessionState | None = None

@@ -27,11 +27,15 @@ class GrowingSegment:
 
 @dataclass(frozen=True, slots=True)
 class LiveTrackRecord:
-    """Where the captions of a track stand; `checkpoint` is None at the beginning."""
+    """Where the captions of a track stand; `checkpoint` is None at the beginning.
+
+    The track began `offset_s` into the meeting.
+    """
 
     meeting: Meeting
     growing: GrowingSegment
     checkpoint: dict[str, Any] | None
+    offset_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,10 @@ class LiveNews:
 
 @dataclass(frozen=True, slots=True)
 class LiveCommit:
-    """Segments that continue the growing one, in order; the last one may still grow."""
+    """Segments that continue the growing one, in order; the last one may still grow.
+
+    Their times are those of the meeting.
+    """
 
     segments: tuple[DraftSegment, ...]
     last_grows: bool

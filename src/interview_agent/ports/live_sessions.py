@@ -63,9 +63,10 @@ class LiveSessions(Protocol):
     async def open(self, new: NewLiveSession) -> LiveSession:
         """Open a track for this socket, taking it from the socket that had it.
 
-        The meeting is opened for the caller where nobody started it; a session that goes on keeps
-        its frames. Raises `Conflict` (somebody else's meeting; a track that is numbered by seq;
-        another codec, rate or number of channels than before), `MeetingGone` and `ConsentDenied`.
+        The meeting is opened for the caller where nobody started it, and takes the language where
+        it has none; a session that goes on keeps its frames. Raises `Conflict` (somebody else's
+        meeting; a track that is numbered by seq; another codec, rate or number of channels than
+        before), `MeetingGone` and `ConsentDenied`.
         """
         ...
 

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrackRecord:
-    """What speech recognition needs to know of a track."""
+    """What speech recognition needs to know of a track, which began `offset_s` into the meeting."""
 
     meeting: Meeting
     track: str
     checkpoint: dict[str, Any] | None
     heard_s: float
     chunks: Sequence[Chunk]
+    offset_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,10 @@ class StageRecords(Protocol):
         ...
 
     async def commit_progress(self, claim: Claim, progress: TrackProgress) -> int:
-        """Store one step of speech recognition and return how many segments changed."""
+        """Store one step of speech recognition and return how many segments changed.
+
+        Its times are those of the meeting.
+        """
         ...
 
     async def fail_next_chunk(self, claim: Claim, reason: str) -> int | None:

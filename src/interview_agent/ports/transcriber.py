@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -90,6 +90,14 @@ class TrackProgress:
     heard_s: float
     failed: tuple[FailedPart, ...] = ()
     until_s: float | None = None
+
+    def shifted(self, offset_s: float) -> TrackProgress:
+        """Return the same step with its segments `offset_s` seconds later."""
+        return replace(
+            self,
+            segments=tuple(each.shifted(offset_s) for each in self.segments),
+            until_s=None if self.until_s is None else self.until_s + offset_s,
+        )
 
 
 class Transcriber(Protocol):

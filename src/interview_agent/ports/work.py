@@ -75,6 +75,13 @@ class WorkStore(Protocol):
         """Give the work back unharmed: the attempt does not count."""
         ...
 
+    async def put_off(self, claim: Claim, delay_s: float, reason: str) -> None:
+        """Give the work back for want of what it needs: due after `delay_s`, no attempt counted.
+
+        Its age goes on from when it was due first.
+        """
+        ...
+
     async def give_up(self, claim: Claim, reason: str) -> tuple[Stage, ...]:
         """Mark the work failed, and return the stages that have work now."""
         ...

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from interview_agent.domain.errors import AgentError, DatabaseError, Fault, LeaseLost, StorageError
+from interview_agent.domain.errors import (
+    AgentError,
+    Backpressure,
+    DatabaseError,
+    Fault,
+    LeaseLost,
+    StorageError,
+)
 from interview_agent.domain.retry import MAX_ATTEMPTS, backoff_s
 from interview_agent.metrics import (
     FENCED_COMMITS,
@@ -18,6 +25,7 @@ from interview_agent.metrics import (
     QUEUE_TASKS,
     STAGE_LATENCY,
     SWEPT,
+    WORK_PUT_OFF,
     Metrics,
 )
 from interview_agent.ports.spans import NoSpans
@@ -29,8 +37,8 @@ if TYPE_CHECKING:
     from interview_agent.ports.wake_queue import WakeQueue
     from interview_agent.ports.work import Claim, Outcome, StageHandler, WorkStore
 
-_DEPENDENCIES = (DatabaseError, StorageError)
-"""Faults of what everybody needs: no piece of work is to blame for them."""
+_NOBODYS_FAULT = (DatabaseError, StorageError, Backpressure)
+"""What everybody needs is away or busy: no piece of work is to blame for that."""
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +106,10 @@ class StageLoop:
         metrics.start_at_zero(
             QUEUE_TASKS,
             ({"queue": queue, "result": result} for result in ("success", "retry", "error")),
+        )
+        metrics.start_at_zero(
+            WORK_PUT_OFF,
+            ({"stage": stage, "reason": each.code} for each in _NOBODYS_FAULT),
         )
 
     def _tick(self) -> None:
@@ -220,11 +232,8 @@ class StageLoop:
             raise
         except LeaseLost:
             raise
-        except _DEPENDENCIES as error:
-            log.warning("dependency_down", cause=str(error))
-            await self._pause(self._times.pause_s)
-            await self._work.hand_back(claim)
-            return "retry"
+        except _NOBODYS_FAULT as error:
+            return await self._put_off(claim, error)
         except AgentError as error:
             return await self._judge(claim, error.code, str(error), error.fault)
         except Exception as error:
@@ -242,6 +251,20 @@ class StageLoop:
             track = claim.track if stage.per_track else ""
             self._wake.notify(stage, claim.meeting_id, track)
         return "success"
+
+    async def _put_off(self, claim: Claim, error: AgentError) -> str:
+        pause_s, delay_s = self._times.pause_s, 0.0
+        if isinstance(error, Backpressure):
+            # Other work may need nothing that is scarce, so that the place is free meanwhile.
+            delay_s = backoff_s(1, self._jitter(), base_s=max(error.retry_after_s or 0.0, pause_s))
+            log.warning("work_put_off", cause=str(error), delay_s=round(delay_s, 2))
+        else:
+            # All work would find the same: a place that waits asks less often.
+            log.warning("dependency_down", cause=str(error))
+            await self._pause(pause_s)
+        self._metrics.count(WORK_PUT_OFF, stage=claim.stage.value, reason=error.code)
+        await self._work.put_off(claim, delay_s, error.code)
+        return "retry"
 
     async def _judge(self, claim: Claim, code: str, reason: str, fault: Fault) -> str:
         if fault is not Fault.TRANSIENT or claim.attempts >= MAX_ATTEMPTS:

@@ -38,5 +38,8 @@ class Speech(Group):
         21_600.0, gt=0, description="Longest audio that one stream may decode to, in seconds."
     )
     decode_max_children: int = Field(
-        64, ge=2, le=1024, description="Streams that are decoded at once, a process each."
+        64,
+        ge=2,
+        le=1024,
+        description="Streams that are decoded at once, a process each; others wait.",
     )

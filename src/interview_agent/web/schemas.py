@@ -76,7 +76,11 @@ class StartBody(Form):
     ] = None
     mode: Mode = Mode.REALTIME
     language: Annotated[
-        Language, Field(description="Language of the speech, `auto` detects it; null: the default.")
+        Language,
+        Field(
+            description="Language of the speech, `auto` detects it. Null: that of the first live"
+            " session or bot that names one, else the default. Once named it stays."
+        ),
     ] = None
     consent: Consent = Consent.UNKNOWN
     context: dict[str, Any] = Field(

@@ -69,13 +69,14 @@ class MeetingPage(BaseModel):
 
 
 class TrackFacts(BaseModel):
-    """A track and who speaks on it."""
+    """A track and who speaks on it; it began `offset_s` after the first one."""
 
     track: str
     speaker: str | None
     role: Literal["interviewer", "candidate"] | None
     language: str | None
     heard_s: float
+    offset_s: float
 
 
 class ChunkCounts(BaseModel):
@@ -172,7 +173,7 @@ class ChunksAnswer(BaseModel):
 
 
 class WordFacts(BaseModel):
-    """One word, in seconds from the start of its track."""
+    """One word, in seconds from the start of the meeting."""
 
     text: str
     start: float
@@ -190,7 +191,7 @@ class ChangeFacts(BaseModel):
 
 
 class SegmentFacts(BaseModel):
-    """A stretch of transcript, in seconds from the start of its track."""
+    """A stretch of transcript, in seconds from the start of the meeting."""
 
     segment_id: str
     revision: int

@@ -44,7 +44,11 @@ class JoinBody(Form):
         None, description="The name that the participants see."
     )
     language: Annotated[
-        Language, Field(description="Language of the speech; default: that of the meeting.")
+        Language,
+        Field(
+            description="Language of the speech; default: that of the meeting. A meeting that has"
+            " none takes this one; one that has keeps its own, whatever the bot is told."
+        ),
     ] = None
 
 

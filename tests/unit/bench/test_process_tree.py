@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 BURN = "import time\nwhile time.process_time() < 0.3: pass\n"
 CHILD_THAT_IS_WAITED_FOR = f"""
 import subprocess, sys
+print("up", flush=True)
+input()
 subprocess.run([sys.executable, "-c", {BURN!r}])
 print("ended", flush=True)
 input()
@@ -77,10 +79,12 @@ async def sampled_until(tree: ProcessTree, check: Callable[[Usage], bool]) -> Us
 async def test_a_child_that_ended_counts_once() -> None:
     async with running(CHILD_THAT_IS_WAITED_FOR) as process:
         tree = ProcessTree(process.pid)
+        assert await line(process) == "up"
         began = tree.sample()
+        await answer(process)
         assert await line(process) == "ended"
         after = tree.sample()
-        assert 0.3 <= after.cpu_s - began.cpu_s < 0.6
+        assert 0.25 <= after.cpu_s - began.cpu_s < 0.6
         assert tree.sample().cpu_s == pytest.approx(after.cpu_s, abs=0.05)
 
 

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from interview_agent.domain.errors import (
     AgentError,
+    Backpressure,
     BadAudio,
     DatabaseError,
     LeaseLost,
@@ -123,8 +124,26 @@ async def test_what_everybody_needs_being_away_never_counts_as_a_try(error: Agen
 
     bench = Bench(act)
     await bench.run_until(lambda: bool(bench.work.named("complete")))
-    assert len(bench.work.named("hand_back")) == 2 * MAX_ATTEMPTS
+    put_off = ("put_off", "m0", 0.0, error.code)
+    assert bench.work.named("put_off") == [put_off] * (2 * MAX_ATTEMPTS)
     assert bench.work.named("retry", "give_up") == []
+
+
+async def test_work_that_finds_what_it_needs_busy_waits_in_its_row_and_is_never_failed() -> None:
+    async def act(claim: Claim, alive: Callable[[], None]) -> Outcome:
+        if bench.handler.runs["m0"] <= 2 * MAX_ATTEMPTS:
+            raise Backpressure(retry_after_s=5)
+        return await succeed(claim, alive)
+
+    bench = Bench(act, times=replace(TIMES, pause_s=60.0))
+    with capture_logs() as logged:
+        await bench.run_until(lambda: bool(bench.work.named("complete")))
+    assert bench.work.named("put_off") == [("put_off", "m0", 60.0, "backpressure")] * 10
+    assert bench.work.named("retry", "give_up") == bench.wake.buried == []
+    assert [each["event"] for each in logged].count("work_put_off") == 2 * MAX_ATTEMPTS
+    counted = bench.counted("agent_work_put_off_total").splitlines()
+    assert 'agent_work_put_off_total{reason="backpressure",stage="stt"} 10' in counted
+    assert 'agent_work_put_off_total{reason="db_error",stage="stt"} 0' in counted
 
 
 async def test_a_verdict_that_could_not_be_recorded_hands_the_work_back() -> None:

@@ -94,6 +94,17 @@ def check_consent(consent: str) -> None:
         raise ConsentDenied
 
 
+async def take_language(connection: Connection, meeting_id: str, language: str | None) -> None:
+    """Let a meeting that has no language yet have this one."""
+    if language is not None:
+        await connection.execute(
+            "UPDATE meetings SET language = $2"
+            " WHERE meeting_id = $1 AND language IS NULL AND deleted_at IS NULL",
+            meeting_id,
+            language,
+        )
+
+
 def check_meeting(sender: NewChunk | NewLiveSession, meeting: Standing) -> None:
     """Raise an error unless the meeting takes this sender's audio.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interview_agent.adapters.postgres import schedule
+from interview_agent.domain.frames import pcm_bytes_per_s
 from interview_agent.domain.route import Stage
 from interview_agent.ports.transcriber import JUDGED_BY_EARLIER_PARTS
 
@@ -21,12 +22,23 @@ WITH new AS MATERIALIZED (
     SELECT *, channel IS NULL OR channel = 0 AS counts
     FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::text[], $7::text[],
         $8::int[], $9::smallint[], $10::smallint[], $11::text[], $12::text[], $13::bigint[],
-        $14::bigint[], $15::boolean[], $16::text[], $17::text[])
+        $14::bigint[], $15::boolean[], $16::text[], $17::text[], $19::float8[])
     AS new (meeting_id, track, seq, sha256, size_bytes, blob_key, codec, sample_rate, channels,
-        channel, idempotency_key, upload_track, first_frame, last_frame, live, hint, trace_id)
+        channel, idempotency_key, upload_track, first_frame, last_frame, live, hint, trace_id,
+        seconds)
+), begun AS (
+    -- Live sound comes as it is made: a track begins its own length before its first chunk came.
+    SELECT meeting_id, track, now() - make_interval(secs => sum(seconds)) AS at
+    FROM new WHERE live GROUP BY meeting_id, track
+), origins AS (
+    SELECT meeting_id, coalesce(m.origin_at, min(begun.at)) AS at
+    FROM begun JOIN meetings m USING (meeting_id) GROUP BY meeting_id, m.origin_at
 ), heard AS (
-    INSERT INTO tracks (meeting_id, track, speaker_hint, live)
-    SELECT meeting_id, track, min(hint), bool_or(live) FROM new GROUP BY meeting_id, track
+    INSERT INTO tracks (meeting_id, track, speaker_hint, live, offset_s)
+    SELECT meeting_id, track, min(hint), bool_or(live),
+        coalesce(round(greatest(extract(epoch FROM min(begun.at - origins.at)), 0), 3), 0)
+    FROM new LEFT JOIN begun USING (meeting_id, track) LEFT JOIN origins USING (meeting_id)
+    GROUP BY meeting_id, track
     ON CONFLICT (meeting_id, track) DO UPDATE SET
         speaker_hint = coalesce(tracks.speaker_hint, excluded.speaker_hint),
         live = tracks.live OR excluded.live
@@ -62,8 +74,11 @@ WITH new AS MATERIALIZED (
     {schedule.WANT_AGAIN}
 )
 UPDATE meetings m SET audio_version = audio_version + accepted.count, last_audio_at = now(),
-    text_deleted_at = NULL
-FROM (SELECT meeting_id, count(*) FILTER (WHERE counts) FROM new GROUP BY meeting_id) AS accepted
+    text_deleted_at = NULL, origin_at = coalesce(m.origin_at, accepted.origin_at)
+FROM (
+    SELECT meeting_id, count(*) FILTER (WHERE counts), min(origins.at) AS origin_at
+    FROM new LEFT JOIN origins USING (meeting_id) GROUP BY meeting_id
+) AS accepted
 WHERE m.meeting_id = accepted.meeting_id
 RETURNING m.meeting_id, m.finish_requested_at IS NOT NULL AND m.expected_last_seq <> '{{}}'
     AND m.closed_version IS NULL AS promised
@@ -99,7 +114,14 @@ async def record(connection: Connection, chunks: Sequence[NewChunk]) -> None:
         [chunk.speaker_hint for chunk, _, _ in rows],
         [chunk.trace_id for chunk, _, _ in rows],
         JUDGED_BY_EARLIER_PARTS,
+        [_seconds_of(chunk) for chunk, _, _ in rows],
     )
     promised = [row["meeting_id"] for row in meetings if row["promised"]]
     if promised:
         await schedule.close_complete(connection, promised, promised_only=True)
+
+
+def _seconds_of(chunk: NewChunk) -> float:
+    """Return how long a chunk lasts; 0 where only a decoder could tell."""
+    bytes_per_s = pcm_bytes_per_s(chunk.codec, chunk.sample_rate, chunk.channels)
+    return chunk.size_bytes / bytes_per_s if bytes_per_s else 0.0

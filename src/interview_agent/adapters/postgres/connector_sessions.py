@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from interview_agent.adapters.postgres.accept import take_language
 from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
 from interview_agent.domain.connector import REJOIN_WINDOW_S, EndReason, SessionState
 from interview_agent.domain.errors import ConnectorBusy, LeaseLost, NotFound
@@ -160,7 +161,9 @@ class PostgresConnectorSessions:
         return await self._patience.wait(self._update(operation, update))
 
     async def _update(self, operation: Operation, update: SessionUpdate) -> ConnectorSession:
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
+            # The meeting before its session, as everybody locks them.
+            await take_language(connection, operation.meeting_id, update.language)
             row = await connection.fetchrow(
                 _UPDATE,
                 operation.meeting_id,
@@ -181,8 +184,8 @@ class PostgresConnectorSessions:
                 update.bot_name,
                 update.language,
             )
-        if row is None:
-            raise LeaseLost
+            if row is None:
+                raise LeaseLost
         return _session_of(row)
 
     async def raise_epoch(self, operation: Operation) -> int:

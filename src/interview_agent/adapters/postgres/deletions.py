@@ -20,7 +20,7 @@ _COLUMNS = "id, meeting_id, cause, requested_by, requested_at, finished_at, coun
 # Whoever works on the meeting finds the lease gone, and claims begin anew with the next number.
 _END_WORK = """
 UPDATE stage_work SET due_at = NULL, lease_until = NULL, lease_owner = NULL, epoch = epoch + 1,
-    failed = false, updated_at = now()
+    failed = false, put_off_since = NULL, updated_at = now()
 WHERE meeting_id = $1
 """
 

@@ -53,7 +53,7 @@ WITH progress AS (
         language = coalesce($6, language)
     WHERE meeting_id = $1 AND track = $3
 )
-UPDATE stage_work SET attempts = 0, due_at = now()
+UPDATE stage_work SET attempts = 0, due_at = now(), put_off_since = NULL
 WHERE meeting_id = $1 AND stage = $2 AND track = $3
 """
 
@@ -74,11 +74,12 @@ class PostgresLiveRecords:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
             meeting = await fetch_meeting(connection, claim.meeting_id)
-            stored = await connection.fetchval(
-                "SELECT live_checkpoint FROM tracks WHERE meeting_id = $1 AND track = $2",
+            track = await connection.fetchrow(
+                "SELECT live_checkpoint, offset_s FROM tracks WHERE meeting_id = $1 AND track = $2",
                 claim.meeting_id,
                 claim.track,
-            ) or {"growing": None, "checkpoint": None}
+            )
+            stored = track["live_checkpoint"] or {"growing": None, "checkpoint": None}
             if not await self._grows(connection, claim, stored["growing"]):
                 [segment_id] = await take_segment_ids(connection, claim.meeting_id, 1)
                 stored["growing"] = [segment_id, 0]
@@ -88,7 +89,9 @@ class PostgresLiveRecords:
                     claim.track,
                     stored,
                 )
-        return LiveTrackRecord(meeting, GrowingSegment(*stored["growing"]), stored["checkpoint"])
+        return LiveTrackRecord(
+            meeting, GrowingSegment(*stored["growing"]), stored["checkpoint"], track["offset_s"]
+        )
 
     async def news(self, claim: Claim, after_seq: int, limit: int) -> LiveNews:
         async with self._database.connection() as connection:

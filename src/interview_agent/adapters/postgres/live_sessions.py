@@ -9,6 +9,7 @@ from interview_agent.adapters.postgres.accept import (
     Standing,
     check_consent,
     check_meeting,
+    take_language,
 )
 from interview_agent.adapters.postgres.patience import Patience
 from interview_agent.adapters.postgres.quota import MeetingQuota
@@ -99,6 +100,7 @@ class PostgresLiveSessions:
             )
             check_meeting(new, Standing(*meeting))
             await self._check_track(connection, new)
+            await take_language(connection, new.meeting_id, new.language)
             row = await connection.fetchrow(
                 _OPEN,
                 new.meeting_id,

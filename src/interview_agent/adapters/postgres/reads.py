@@ -50,7 +50,7 @@ async def fetch_claimed(connection: Connection, claim: Claim) -> Meeting:
 async def fetch_tracks(connection: Connection, meeting_id: str) -> list[TrackView]:
     """Return the tracks of a meeting by name."""
     rows = await connection.fetch(
-        "SELECT track, speaker_hint, language, heard_s FROM tracks WHERE meeting_id = $1"
+        "SELECT track, speaker_hint, language, heard_s, offset_s FROM tracks WHERE meeting_id = $1"
         " ORDER BY track",
         meeting_id,
     )

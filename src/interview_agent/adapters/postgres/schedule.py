@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from interview_agent.domain.meeting import Place, missing_expected
+from interview_agent.domain.meeting import Extent, missing_expected
 from interview_agent.domain.route import RouteFacts, Stage, Step
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 WANT_AGAIN = """
 ON CONFLICT (meeting_id, stage, track) DO UPDATE SET
     wanted = work.wanted + 1,
-    due_at = CASE WHEN work.due_at IS NOT NULL AND work.attempts > 0 THEN work.due_at
+    due_at = CASE WHEN work.due_at IS NOT NULL
+                      AND (work.attempts > 0 OR work.put_off_since IS NOT NULL) THEN work.due_at
                   WHEN excluded.due_at > now() THEN excluded.due_at
                   ELSE least(work.due_at, excluded.due_at) END,
     attempts = CASE WHEN work.failed THEN 0 ELSE work.attempts END,
@@ -38,6 +39,26 @@ ORDER BY meeting_id, track
 {WANT_AGAIN}"""
 
 
+# One step down the key for each track: what is promised far ahead costs no look at every chunk.
+_PROMISED = """
+SELECT meeting_id, expected_last_seq, (
+    SELECT max(last_of.seq) FROM tracks t CROSS JOIN LATERAL (
+        SELECT seq FROM chunks c WHERE c.meeting_id = t.meeting_id AND c.track = t.track
+        ORDER BY seq DESC LIMIT 1
+    ) AS last_of WHERE t.meeting_id = m.meeting_id
+) AS highest_seq
+FROM meetings m WHERE meeting_id = ANY($1)
+    AND finish_requested_at IS NOT NULL AND closed_version IS DISTINCT FROM audio_version
+    AND (NOT $2 OR (expected_last_seq <> '{}' AND closed_version IS NULL))
+"""
+
+_EXTENTS = """
+SELECT name, min(seq), max(seq), count(DISTINCT seq)
+FROM chunks CROSS JOIN LATERAL (SELECT track UNION SELECT upload_track) AS names (name)
+WHERE meeting_id = $1 AND (track = ANY($2) OR upload_track = ANY($2)) GROUP BY name
+"""
+
+
 async def want(
     connection: Connection,
     stage: Stage,
@@ -46,8 +67,8 @@ async def want(
 ) -> None:
     """Make (meeting, track, trace id) items of a stage due after `delay_s`.
 
-    Work that waits for its next try keeps its time: more of it must not shorten the back-off. A
-    delay starts anew each time.
+    Work that waits for its next try, or for what it needs, keeps its time: more of it must not
+    shorten the wait. A delay starts anew each time.
     """
     await connection.execute(
         _WANT,
@@ -85,26 +106,19 @@ async def close_complete(
     With `promised_only` a meeting that was finished without naming numbers is left alone: audio
     that comes later re-opens it, and silence closes it again.
     """
-    rows = await connection.fetch(
-        "SELECT meeting_id, expected_last_seq FROM meetings WHERE meeting_id = ANY($1)"
-        " AND finish_requested_at IS NOT NULL AND closed_version IS DISTINCT FROM audio_version"
-        " AND (NOT $2 OR (expected_last_seq <> '{}' AND closed_version IS NULL))",
-        list(meeting_ids),
-        promised_only,
-    )
+    rows = await connection.fetch(_PROMISED, list(meeting_ids), promised_only)
     complete = []
     for row in rows:
-        expected = row["expected_last_seq"]
-        places: list[Place] = []
+        expected, highest = row["expected_last_seq"], row["highest_seq"]
+        # While even the best that can have come is not enough, nothing has to be counted.
+        at_best = {} if highest is None else dict.fromkeys(expected, Extent(highest, highest, 1))
+        if missing_expected(expected, at_best):
+            continue
+        came: dict[str, Extent] = {}
         if expected:
-            found = await connection.fetch(
-                "SELECT track, upload_track, seq FROM chunks WHERE meeting_id = $1"
-                " AND (track = ANY($2) OR upload_track = ANY($2))",
-                row["meeting_id"],
-                list(expected),
-            )
-            places = [Place(*each) for each in found]
-        if not missing_expected(expected, places):
+            found = await connection.fetch(_EXTENTS, row["meeting_id"], list(expected))
+            came = {name: Extent(*numbers) for name, *numbers in found}
+        if not missing_expected(expected, came):
             complete.append(row["meeting_id"])
     await close(connection, complete)
 

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from interview_agent.ports.work import Claim
 
 _TRACK = f"""
-SELECT {MEETING_COLUMNS}, checkpoint, heard_s
+SELECT {MEETING_COLUMNS}, checkpoint, heard_s, offset_s
 FROM meetings LEFT JOIN LATERAL (
-    SELECT checkpoint, heard_s FROM tracks WHERE meeting_id = $1 AND track = $2
+    SELECT checkpoint, heard_s, offset_s FROM tracks WHERE meeting_id = $1 AND track = $2
 ) AS track ON true
 WHERE meeting_id = $1 AND deleted_at IS NULL
 """
@@ -86,7 +86,14 @@ class PostgresStageRecords:
             if row["heard_s"] is None:
                 raise NotFound
             chunks = await fetch_chunks(connection, claim.meeting_id, claim.track)
-        return TrackRecord(meeting_of(row), claim.track, row["checkpoint"], row["heard_s"], chunks)
+        return TrackRecord(
+            meeting_of(row),
+            claim.track,
+            row["checkpoint"],
+            row["heard_s"],
+            chunks,
+            offset_s=row["offset_s"],
+        )
 
     async def commit_progress(self, claim: Claim, progress: TrackProgress) -> int:
         async with self._database.transaction() as connection:

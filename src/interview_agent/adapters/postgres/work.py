@@ -36,6 +36,20 @@ RETURNING work.meeting_id, work.track, work.epoch, work.wanted, work.attempts, w
     next.taken_over, next.scheduled
 """
 
+# Every second for ever: conditions and order are those of the index `meetings_to_close`, so that
+# neither what is long closed nor what never began costs anything.
+_QUIET = """
+SELECT meeting_id FROM meetings
+WHERE closed_version IS DISTINCT FROM audio_version AND deleted_at IS NULL
+    AND greatest(last_audio_at, finish_requested_at) < now() - make_interval(secs => $1)
+    AND NOT EXISTS (SELECT FROM live_sessions s
+        WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now())
+    AND NOT EXISTS (SELECT FROM connector_sessions s
+        WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now() AND s.wanted)
+ORDER BY greatest(last_audio_at, finish_requested_at) LIMIT 100
+FOR UPDATE OF meetings SKIP LOCKED
+"""
+
 _GIVEN_UP_BY_REASON = f"""
 SELECT stage, split_part(coalesce(reason, ''), ':', 1) AS code, count(*) AS number
 FROM (
@@ -112,7 +126,7 @@ class PostgresWorkStore:
             await fence(connection, claim)
             await connection.execute(
                 "UPDATE stage_work SET reached = $5, attempts = 0, reason = NULL,"
-                " lease_until = NULL, lease_owner = NULL, updated_at = now(),"
+                " put_off_since = NULL, lease_until = NULL, lease_owner = NULL, updated_at = now(),"
                 " due_at = CASE WHEN wanted > $5 THEN now()"
                 f" ELSE now() + make_interval(secs => $6) END WHERE {_MINE}",
                 *_key(claim),
@@ -145,12 +159,28 @@ class PostgresWorkStore:
                 )
             )
 
+    async def put_off(self, claim: Claim, delay_s: float, reason: str) -> None:
+        async with self._database.connection() as connection:
+            _check(
+                await connection.execute(
+                    "UPDATE stage_work SET due_at = now() + make_interval(secs => $5),"
+                    " put_off_since = coalesce(put_off_since, due_at), reason = $6,"
+                    " attempts = greatest(attempts - 1, 0),"
+                    " lease_until = NULL, lease_owner = NULL, updated_at = now()"
+                    f" WHERE {_MINE}",
+                    *_key(claim),
+                    delay_s,
+                    reason,
+                )
+            )
+
     async def give_up(self, claim: Claim, reason: str) -> tuple[Stage, ...]:
         async with self._database.transaction() as connection:
             await fence(connection, claim)
             await connection.execute(
                 "UPDATE stage_work SET failed = true, reason = $5, due_at = NULL,"
-                f" lease_until = NULL, lease_owner = NULL, updated_at = now() WHERE {_MINE}",
+                " put_off_since = NULL, lease_until = NULL, lease_owner = NULL,"
+                f" updated_at = now() WHERE {_MINE}",
                 *_key(claim),
                 reason,
             )
@@ -158,30 +188,18 @@ class PostgresWorkStore:
 
     async def close_quiet(self, quiet_s: float) -> int:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(
-                "SELECT meeting_id FROM meetings"
-                " WHERE closed_version IS DISTINCT FROM audio_version AND deleted_at IS NULL"
-                " AND greatest(last_audio_at, finish_requested_at)"
-                " < now() - make_interval(secs => $1)"
-                " AND NOT EXISTS (SELECT FROM live_sessions s"
-                " WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now())"
-                " AND NOT EXISTS (SELECT FROM connector_sessions s"
-                " WHERE s.meeting_id = meetings.meeting_id AND s.open_until > now()"
-                " AND s.wanted)"
-                " ORDER BY meeting_id LIMIT 100 FOR UPDATE SKIP LOCKED",
-                quiet_s,
-            )
+            rows = await connection.fetch(_QUIET, quiet_s)
             await schedule.close(connection, [row["meeting_id"] for row in rows])
         return len(rows)
 
     async def depths(self) -> list[QueueDepth]:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                "SELECT stage, count(*) FILTER (WHERE due_at <= now()"
+                "SELECT stage, count(*) FILTER (WHERE coalesce(put_off_since, due_at) <= now()"
                 " AND (lease_until IS NULL OR lease_until < now())) AS waiting,"
                 " count(*) FILTER (WHERE lease_until >= now()) AS running,"
-                " coalesce(extract(epoch FROM now() - min(due_at)"
-                " FILTER (WHERE due_at <= now())), 0) AS oldest_age_s"
+                " coalesce(extract(epoch FROM now() - min(coalesce(put_off_since, due_at))"
+                " FILTER (WHERE coalesce(put_off_since, due_at) <= now())), 0) AS oldest_age_s"
                 " FROM stage_work WHERE due_at IS NOT NULL GROUP BY stage"
             )
             given_up = await connection.fetch(_GIVEN_UP_BY_REASON)

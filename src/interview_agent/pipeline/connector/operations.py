@@ -123,7 +123,9 @@ class ConnectorOperations:
             before = held.session
             moved = link != before.join_url
             if self._is_fresh(before) and not moved:
-                return before
+                if wish.language in {None, before.language}:
+                    return before
+                return await held.update(SessionUpdate(language=wish.language))
             await self._want(held, meeting, wish, link)
             if moved and _may_be_about(before):
                 await self._call_back(held)

@@ -78,7 +78,7 @@ class ConnectorRequests:
         """Send a bot; a meeting that nobody started is opened for the caller."""
         check_name(meeting_id, "meeting_id")
         await self.record("connector_join", event)
-        meeting = await self._opened(caller, meeting_id)
+        meeting = await self._opened(caller, meeting_id, wish.language)
         return self._session_body(meeting_id, await self._operations.join(meeting, wish))
 
     async def leave(self, meeting_id: str, event: Callable[[], AuditEvent]) -> Body:
@@ -151,13 +151,14 @@ class ConnectorRequests:
         self._on_reset()
         return self._breaker_body(closed)
 
-    async def _opened(self, caller: Identity, meeting_id: str) -> Meeting:
+    async def _opened(self, caller: Identity, meeting_id: str, language: str | None) -> Meeting:
         try:
             return (await self._archive.meeting(meeting_id)).meeting
         except NotFound:
             pass
         try:
-            return await self._intake.start(NewMeeting(meeting_id, caller.owner))
+            new = NewMeeting(meeting_id, caller.owner, language=language)
+            return await self._intake.start(new)
         except MeetingTaken:
             # For an operator no meeting is that of others: it began just now, or was deleted.
             return await self._begun_meanwhile(meeting_id)
