@@ -296,6 +296,64 @@ async def test_a_child_that_keeps_dying_ends_the_watch(home: Path) -> None:
         await stack.stop()
 
 
+async def test_a_server_that_hangs_at_every_start_ends_the_watch(home: Path) -> None:
+    """It is ended by us, long after its launch, which is no sign of good health."""
+    stack = EmbeddedStack(home / "data", postgres=False, ready_patience_s=1.5, steady_after_s=0.1)
+    await stack.start()
+    try:
+        # To read a pipe that nobody writes into takes for ever.
+        dump = home / "data/run/dump.rdb"
+        os.mkfifo(dump)
+        dump.chmod(0o666)
+        os.kill(min(servers_of(home / "data")["valkey-server"]), signal.SIGKILL)
+        with pytest.raises(StartupError, match="valkey died 5 times in a row"):
+            await asyncio.wait_for(stack.watch(), 60)
+    finally:
+        await stack.stop()
+
+
+async def test_a_server_that_cannot_be_launched_ends_the_watch(home: Path) -> None:
+    exits: list[int] = []
+    stack = EmbeddedStack(
+        home / "data", postgres=False, on_child_exit=lambda _, code: exits.append(code)
+    )
+    await stack.start()
+    try:
+        log = home / "data/log/valkey.log"
+        log.unlink()
+        log.mkdir()
+        os.kill(min(servers_of(home / "data")["valkey-server"]), signal.SIGKILL)
+        with pytest.raises(StartupError, match=r"valkey died 5 times in a row.*before it ran"):
+            await asyncio.wait_for(stack.watch(), 30)
+        assert exits == [-signal.SIGKILL]
+    finally:
+        await stack.stop()
+
+
+async def test_a_server_that_dies_now_and_then_is_kept(home: Path) -> None:
+    exits: list[str] = []
+    stack = EmbeddedStack(
+        home / "data",
+        postgres=False,
+        on_child_exit=lambda name, _: exits.append(name),
+        steady_after_s=0.0,
+    )
+    await stack.start()
+    watching = asyncio.create_task(stack.watch())
+    try:
+        for number in range(1, 7):
+            os.kill(min(servers_of(home / "data")["valkey-server"]), signal.SIGKILL)
+            assert await until(lambda number=number: len(exits) == number, 20)
+            assert await until(lambda: stack.alive()["valkey"], 20)
+            # Enough for it to be known that it answers.
+            await asyncio.sleep(0.5)
+        assert not watching.done()
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+        await stack.stop()
+
+
 async def test_binaries_in_a_closed_folder_are_used_all_the_same(
     home: Path, open_place: Path, holder: Callable[..., subprocess.Popen[str]]
 ) -> None:

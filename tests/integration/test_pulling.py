@@ -7,12 +7,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 
 from fake_sberjazz import Fault
-from interview_agent.adapters.postgres import PostgresWorkStore
+from interview_agent.adapters.postgres import PostgresBreakers, PostgresWorkStore
 from interview_agent.domain.connector import EndReason
 from interview_agent.domain.pulled_audio import track_of
+from interview_agent.pipeline.connector import GuardedConnector, PullMeters
 from pull_stand import TIMES, PullStand, pull_stand
 
 if TYPE_CHECKING:
@@ -166,6 +168,119 @@ async def test_the_end_of_a_call_is_noted_after_its_last_sound_and_finishes_the_
     await stand.until_row(state="ended", reason="call_ended", open_until=None)
     assert len(await stand.chunks()) == 5
     assert (await stand.archive.meeting("m1")).meeting.closed
+
+
+class Failures:
+    """Counts drains that failed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.meters = PullMeters(run=self._note)
+
+    def _note(self, _: object, result: str) -> None:
+        self.count += result == "failed"
+
+    async def until(self, stand: PullStand, count: int) -> None:
+        """Wait for so many."""
+
+        async def enough() -> bool:
+            return self.count >= count
+
+        await stand.until(enough)
+
+
+async def until_asked(stand: PullStand) -> None:
+    """Wait until the gateway is asked for sound."""
+
+    async def asked() -> bool:
+        return bool(stand.fake.calls("live-chunks"))
+
+    await stand.until(asked)
+
+
+def end_call(stand: PullStand, chunks: int) -> list[bytes]:
+    """Let a call end of which nobody has taken anything yet; return what was said in it."""
+    room = stand.fake.room("m1")
+    said = [sound(number) for number in range(chunks)]
+    for each in said:
+        room.say(each, ANNA)
+    room.put("ended", "call_ended")
+    return said
+
+
+async def test_the_end_of_a_call_waits_for_a_breaker_that_is_open(stand: PullStand) -> None:
+    said = end_call(stand, 5)
+    breakers = PostgresBreakers(stand.database)
+    guarded = GuardedConnector(stand.connector, breakers, threshold=2, open_s=0.5)
+    stand.fake.break_next("live-chunks", Fault("status", times=2))
+    stand.start(stand.pull(guarded))
+    await stand.until_row(state="ended")
+    assert await stand.bodies() == {track_of(ANNA): said}
+
+
+async def test_the_end_of_a_call_waits_for_a_storage_that_is_away(
+    stand: PullStand, tmp_path: Path
+) -> None:
+    said, failures = end_call(stand, 5), Failures()
+    (tmp_path / "audio").rename(tmp_path / "away")
+    stand.start(stand.pull(meters=failures.meters))
+    await failures.until(stand, 5)
+    assert (await stand.row())["state"] == "active"
+    (tmp_path / "away").rename(tmp_path / "audio")
+    await stand.until_row(state="ended")
+    assert await stand.bodies() == {track_of(ANNA): said}
+
+
+@pytest.mark.parametrize("broken", ["door", "gateway"])
+async def test_the_end_of_a_call_is_left_to_others_by_a_process_that_stops(
+    stand: PullStand, broken: str
+) -> None:
+    said = end_call(stand, 5)
+    stand.accepting = broken != "door"
+    if broken == "gateway":
+        stand.fake.break_next("live-chunks", Fault("status", times=0, delay_s=0.3))
+    pull = stand.pull()
+    running = stand.start(pull)
+    await until_asked(stand)
+    pull.stop()
+    await running
+    assert (await stand.row())["state"] == "active"
+    stand.accepting = True
+    stand.fake.faults.clear()
+    stand.start()
+    await stand.until_row(state="ended")
+    assert await stand.bodies() == {track_of(ANNA): said}
+
+
+async def test_the_end_of_a_call_waits_for_all_sound_however_much_it_is(stand: PullStand) -> None:
+    said = end_call(stand, 230)
+    stand.start(stand.pull(batch_limit=1))
+    await stand.until_row(state="ended")
+    assert await stand.bodies() == {track_of(ANNA): said}
+
+
+async def test_a_bot_that_is_called_back_hands_over_all_however_much_it_is(
+    stand: PullStand,
+) -> None:
+    # So long nothing is pulled that the bot is not wanted any more by then.
+    waiting = replace(TIMES, interval_s=1.0)
+    pull = stand.pull(batch_limit=1, times=waiting)
+    running = stand.start(pull)
+    await until_asked(stand)
+    await stand.execute("UPDATE connector_sessions SET wanted = false")
+    for number in range(130):
+        stand.fake.room("m1").say(sound(number), ANNA)
+    assert len(await stand.until_chunks(130)) == 130
+    pull.stop()
+    await running
+
+
+async def test_a_gateway_that_fails_at_the_end_of_a_call_is_given_up(stand: PullStand) -> None:
+    end_call(stand, 1)
+    stand.fake.break_next("live-chunks", Fault("status", times=0))
+    stand.start()
+    await stand.until_row(state="ended")
+    assert len(stand.fake.calls("live-chunks")) == 3
 
 
 async def test_a_bot_that_is_lost_leaves_the_meeting_open_for_another_one(

@@ -254,11 +254,12 @@ class Captioner:
         """Make a hypothesis, and let stand what may; a full window is cut whatever it brings."""
         end = self._at
         result, words = await self._recognise(end, final=full)
+        missed = result.plausible and self._missed(words)
         if not result.plausible:
             if not full:
                 return None
             words = list(self._before)
-        elif self._missed(words):
+        elif missed:
             self._drop_context()
         count = self._standing(words, end)
         if full and self._start_after(words[:count]) < self._half(end):
@@ -266,7 +267,10 @@ class Captioner:
         if full and self._start_after(words[:count]) < self._half(end):
             count = len(words)
         stands, rest = tuple(words[:count]), tuple(words[count:])
-        self._before, self._hypothesis_to = rest, end
+        self._before = rest
+        if full or not missed:
+            # What was missed is still to be heard, also when the speech pauses right here.
+            self._hypothesis_to = end
         if stands or full:
             self._cut(stands, end, whole=full and not rest)
         return CaptionStep(stands, rest, pauses=False)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -301,6 +302,18 @@ class Swallowing(CaptionTwin):
 async def test_speech_that_a_context_before_a_pause_swallows_is_heard_without_it() -> None:
     said = script((0.5, 6), (1.0, 6), (1.2, 4), (0.9, 2))
     check(await listen(Swallowing(said)), said)
+
+
+@pytest.mark.parametrize("block", [512, 1024, 2048, 4000])
+@pytest.mark.parametrize("last_s", [0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4])
+async def test_a_last_word_that_a_context_swallows_is_heard_at_the_pause(
+    last_s: float, block: int
+) -> None:
+    """Wherever its end falls between two hypotheses."""
+    said = script((0.5, 6))
+    begin_s = said[-1].end_s + 1.0
+    said.append(Said("late", begin_s, round(begin_s + last_s, 3)))
+    assert (await listen(Swallowing(said), blocks=(block,))).text == texts(said)
 
 
 class Forgetful(CaptionTwin):

@@ -62,7 +62,8 @@ class EmbeddedStack:
     """PostgreSQL and Valkey below a folder, as children that die with this process.
 
     `postgres` and `valkey` say which of the two to run. `on_child_exit` is told the name and exit
-    code of a child that ended by itself.
+    code of a child that ended. One that does not answer within `ready_patience_s` of its launch is
+    ended, and one that dies `steady_after_s` after it answered is not said to die again.
     """
 
     def __init__(
@@ -72,14 +73,19 @@ class EmbeddedStack:
         postgres: bool = True,
         valkey: bool = True,
         on_child_exit: Callable[[str, int], None] | None = None,
+        ready_patience_s: float = READY_PATIENCE_S,
+        steady_after_s: float = STEADY_AFTER_S,
     ) -> None:
         self._data_dir = data_dir
         self._wanted = {"postgres": postgres, "valkey": valkey}
         self._on_child_exit = on_child_exit
+        self._ready_patience_s = ready_patience_s
+        self._steady_after_s = steady_after_s
         self._folder: StateFolder | None = None
         self._binaries: ServerBinaries | None = None
         self._servers: list[_Server] = []
         self._children: dict[str, Child] = {}
+        self._answered_s: dict[str, float] = {}
         self._stopping = False
         self._turn = asyncio.Lock()
 
@@ -172,16 +178,19 @@ class EmbeddedStack:
         async with self._turn:
             if self._stopping:
                 return
+            self._children.pop(server.name, None)
+            self._answered_s.pop(server.name, None)
             child = await server.launch()
             self._children[server.name] = child
             try:
                 await self._until_ready(server, child)
+                self._answered_s[server.name] = time.monotonic()
             except BaseException:
                 await child.end(server.stop_steps)
                 raise
 
     async def _until_ready(self, server: _Server, child: Child) -> None:
-        deadline_s = time.monotonic() + READY_PATIENCE_S
+        deadline_s = time.monotonic() + self._ready_patience_s
         while not self._stopping:
             if not child.alive:
                 code = await child.wait()
@@ -190,41 +199,50 @@ class EmbeddedStack:
                     f"{child.log_tail()}"
                 )
             with contextlib.suppress(TimeoutError):
-                if await server.answers():
-                    return
+                async with asyncio.timeout(deadline_s - time.monotonic()):
+                    if await server.answers():
+                        return
             if time.monotonic() > deadline_s:
                 raise StartupError(
-                    f"{server.name} did not answer within {READY_PATIENCE_S:.0f} s, see "
+                    f"{server.name} did not answer within {self._ready_patience_s:.0f} s, see "
                     f"{child.log_path}:\n{child.log_tail()}"
                 )
             await asyncio.sleep(0.03)
 
     async def _keep(self, server: _Server) -> None:
-        deaths = 0
+        deaths, fault = 0, ""
         while not self._ending():
-            child = self._children[server.name]
-            code = await child.wait()
-            if self._ending():
-                return
-            deaths = 1 if time.monotonic() - child.started_s > STEADY_AFTER_S else deaths + 1
-            if self._on_child_exit is not None:
-                self._on_child_exit(server.name, code)
+            child = self._children.get(server.name)
+            if child is None:
+                deaths += 1
+            else:
+                code = await child.wait()
+                if self._ending():
+                    return
+                deaths = 1 if self._was_steady(server) else deaths + 1
+                if self._on_child_exit is not None:
+                    self._on_child_exit(server.name, code)
+                fault = f"with code {code}; see {child.log_path}:\n{child.log_tail()}"
             if deaths >= DEATHS_IN_A_ROW:
-                raise StartupError(
-                    f"{server.name} died {deaths} times in a row, lastly with code {code}; see "
-                    f"{child.log_path}:\n{child.log_tail()}"
-                )
+                raise StartupError(f"{server.name} died {deaths} times in a row, lastly {fault}")
             await asyncio.sleep(pause_s(deaths))
-            # What went wrong is in the log; the next turn counts it as a death.
-            with contextlib.suppress(StartupError, OSError):
+            # The next turn counts it as a death.
+            try:
                 await self._launch(server)
+            except (StartupError, OSError) as error:
+                fault = f"before it ran: {error}"
+
+    def _was_steady(self, server: _Server) -> bool:
+        # A server that never answered is no better for having hung long.
+        answered_s = self._answered_s.get(server.name)
+        return answered_s is not None and time.monotonic() - answered_s > self._steady_after_s
 
     def _ending(self) -> bool:
         return self._stopping
 
     def _close(self) -> None:
         self._servers = []
-        self._children = {}
+        self._children, self._answered_s = {}, {}
         if self._folder is not None:
             self._folder.close()
             self._folder = None

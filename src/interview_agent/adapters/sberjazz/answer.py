@@ -123,7 +123,8 @@ def _pause_s(header: str) -> float | None:
         return _seconds(int(header[:10]))
     try:
         until = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
+        # The second: a zone that no clock has.
         return None
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)

@@ -60,12 +60,14 @@ class Door(Protocol):
 class Drained:
     """What came of a drain: chunks that are new, and those that were none or had no place.
 
-    It `turned` when the gateway's cursor did not move on, or came back to where it had been.
+    It `turned` when the gateway's cursor did not move on, or came back to where it had been. There
+    may be `more` when as many pages were taken as one drain takes.
     """
 
     ingested: int = 0
     invalid: int = 0
     turned: bool = False
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class SessionDrain:
         self._cursor = claim.cursor
 
     async def drain(self) -> Drained:
-        """Take pages until one is empty.
+        """Take pages until one is empty, or there were many.
 
         Raises `ConnectorError`, `ConsentDenied`, `MeetingGone`, `LeaseLost`, and what else keeps
         the accept path from taking a chunk now: the cursor stands before its page then.
@@ -117,6 +119,8 @@ class SessionDrain:
                 log.warning("gateway_cursor_turned", meeting_id=self._claim.meeting_id)
                 break
             seen.add(self._cursor)
+        else:
+            drained.more = True
         return drained
 
     async def _take(self, page: LivePage, drained: Drained) -> None:

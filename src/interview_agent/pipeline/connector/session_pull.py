@@ -35,7 +35,7 @@ Result = Literal["ok", "failed"]
 
 _FINISHES_MEETING = (EndReason.CALL_ENDED, EndReason.REMOVED_BY_HOST)
 _LAST_TRIES = 3
-"""Drains of a session that is over; what a gateway does not hand over then is lost."""
+"""Failures in a row of the gateway of a session that is over; what it still has then is lost."""
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +96,8 @@ class SessionPull:
         self._audio: AudioWay = "pull"
         self._tells = True
         self._ended: GatewaySession | None = None
+        self._fault: AgentError | None = None
+        self._last_tries = 0
         self._heartbeat: object = None
         self._noted_s = float("-inf")
         self._recovered = False
@@ -204,7 +206,7 @@ class SessionPull:
             raise
         except AgentError as error:
             return await self._failed(error)
-        self.last = drained
+        self.last, self._fault = drained, None
         self._on_drained("ok")
         await self._pulled()
         if drained.turned and not drained.ingested:
@@ -212,7 +214,7 @@ class SessionPull:
         return self._times.interval_s
 
     async def _failed(self, error: AgentError) -> float:
-        self.last = None
+        self.last, self._fault = None, error
         self.failures += 1
         self._on_drained("failed")
         log.warning("pull_failed", meeting_id=self.claim.meeting_id, code=error.code)
@@ -234,7 +236,7 @@ class SessionPull:
         """Write down that the gateway hands over sound; from an old one it is a sign of life."""
         # Refused while another bot takes over: then the failures would stand in the row for ever.
         self._recovered = self._recovered or self.failures > 0
-        self.failures = 0
+        self.failures = self._last_tries = 0
         due_s = self._times.look_s if not self._tells else float("inf")
         if self._recovered or time.monotonic() - self._noted_s >= due_s:
             self._noted_s = time.monotonic()
@@ -253,13 +255,14 @@ class SessionPull:
     async def _end(self, told: GatewaySession) -> bool:
         """Take what is left, write down that the session is over, and finish the meeting.
 
-        False when it cannot be done now: the rows are away, or an operation is under way.
+        False when it cannot be done now: there is more than is taken at once, it can be neither
+        asked for nor stored, the rows are away, or an operation is under way.
         """
         if self._standing is not None and self._standing.operated:
             self._ended = None
             return False
-        if self._audio == "pull":
-            await self._drain_what_is_left()
+        if self._audio == "pull" and not await self._took_what_is_left():
+            return False
         meeting_id, reason = self.claim.meeting_id, told.reason or EndReason.UNKNOWN
         try:
             # First: whoever takes over a session that is noted as ended does nothing more.
@@ -279,18 +282,33 @@ class SessionPull:
             log.info("session_ended", meeting_id=meeting_id, reason=reason.value)
         return self._over
 
-    async def _drain_what_is_left(self) -> None:
-        for _ in range(_LAST_TRIES):
+    async def _took_what_is_left(self) -> bool:
+        """Drain; false when it is to be gone on with later.
+
+        Only a gateway that fails again and again is given up.
+        """
+        while True:
             pause_s = await self._drain_once()
-            if not self.failures or self._over:
-                return
+            if self._over:
+                return True
+            if self.last is not None:
+                return not self.last.more
+            if self._stopping.is_set() or not _is_of_gateway(self._fault):
+                return False
+            self._last_tries += 1
+            if self._last_tries >= _LAST_TRIES:
+                return True
             await self._pause(min(pause_s, self._times.interval_s))
 
     async def _say_goodbye(self) -> None:
         """Take what was said before the bot was called back, where it can still be had."""
         self._over = True
-        if self._audio == "pull":
-            with suppress(AgentError):
+        if self._audio != "pull":
+            return
+        with suppress(AgentError):
+            self.last = await self._drain.drain()
+            while self.last.more and not self._stopping.is_set():
+                await self._pause(self._times.interval_s)
                 self.last = await self._drain.drain()
 
     async def _call_back(self, error: AgentError) -> None:
@@ -307,3 +325,8 @@ class SessionPull:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+
+
+def _is_of_gateway(fault: AgentError | None) -> bool:
+    # Of an open breaker the gateway knows nothing: it was not asked.
+    return isinstance(fault, ConnectorError) and not isinstance(fault, ConnectorCircuitOpen)

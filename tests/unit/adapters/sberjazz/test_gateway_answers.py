@@ -234,6 +234,7 @@ def test_what_is_no_json_object_is_refused(body: bytes) -> None:
         (None, True, None),
         (None, "5", None),
         ("soon", None, None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", None, None),
         (None, None, None),
         (format_datetime(datetime(2000, 1, 1, tzinfo=UTC)), None, 0.0),
     ],
