@@ -49,6 +49,8 @@ service runs on 127.0.0.1:8010 with a PostgreSQL and a Valkey of its own under `
 - `APP_ENV` set to exactly {relaxed} is development. Everything else is production:
   nothing is embedded, no key is made up, `/metrics` of the API asks for a service key, and a
   process does not start with an error of [readiness](readiness.md).
+- No language model is built in: reports count and quote what was said. Variables `LLM_…` and
+  `OPENAI_API_…`, as a `.env` of the reference implementation has them, are ignored with a warning.
 - A value that cannot be used stops the start; the message names the variable and never the value.
 """
 

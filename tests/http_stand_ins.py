@@ -138,6 +138,10 @@ class Absent:
         """Fail."""
         raise DatabaseError(meeting_id, details={"track": track})
 
+    async def runs(self, meeting_id: str) -> Any:
+        """Fail."""
+        raise DatabaseError(meeting_id)
+
     async def unreferenced(self, keys: Sequence[str]) -> Any:
         """Fail."""
         raise DatabaseError(", ".join(keys))

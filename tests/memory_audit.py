@@ -7,11 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from interview_agent.ports.audit import AuditRow, StoredAuditEvent
+from interview_agent.ports.audit import AuditBatch, AuditRow, StoredAuditEvent
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
 
 
 class MemoryAuditStore:
@@ -26,15 +25,19 @@ class MemoryAuditStore:
         self.fault: Exception | None = None
         self.gate: asyncio.Event | None = None
         self.batches: deque[int] = deque(maxlen=1_000)
+        self._stored: set[str] = set()
         self._folds: dict[str, int] = {}
         self._last_id = 0
 
-    async def append(self, rows: Sequence[AuditRow]) -> None:
+    async def append(self, batch: AuditBatch) -> None:
         if self.gate is not None:
             await self.gate.wait()
         self._check()
-        self.batches.append(len(rows))
-        for row in rows:
+        self.batches.append(len(batch.rows))
+        if batch.batch_id in self._stored:
+            return
+        self._stored.add(batch.batch_id)
+        for row in batch.rows:
             known = self._folds.get(row.fold or "")
             if known is None:
                 self._last_id += 1

@@ -22,6 +22,13 @@ CREATE INDEX security_audit_events_newest ON security_audit_events (created_at D
 CREATE INDEX security_audit_events_by_outcome ON security_audit_events (outcome, id DESC);
 CREATE INDEX security_audit_events_by_subject ON security_audit_events (subject, id DESC);
 
+CREATE TABLE security_audit_batches (
+    batch_id  text PRIMARY KEY,
+    stored_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE security_audit_batches IS 'Batches of audit rows that are stored, so that none is stored twice.';
+CREATE INDEX security_audit_batches_oldest ON security_audit_batches (stored_at);
+
 ALTER TABLE stage_work ADD COLUMN leased_at timestamptz;
 ALTER TABLE stage_work ADD COLUMN discarded_at timestamptz;
 COMMENT ON COLUMN stage_work.leased_at IS 'When the newest lease was taken.';

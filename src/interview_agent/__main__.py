@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -90,6 +91,8 @@ async def _serve(settings: Settings, roles: frozenset[Role]) -> int:
                 await opening
             return 0
         service = opening.result()
+        # What was loaded so far stays, and looking through it for garbage stops the loop for long.
+        gc.freeze()
         print(f"Interview Agent is ready at {service.address}", flush=True)
         work = asyncio.ensure_future(supervise(service.loops, service.metrics))
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)

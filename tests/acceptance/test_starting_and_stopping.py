@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,18 @@ async def test_a_second_start_on_the_same_folder_is_refused(agents: Agents) -> N
     assert "in use" in second.log
     assert (await first.get("/health")) == {"ok": True}
     assert await first.stop() == 0
+
+
+async def test_variables_for_a_language_model_are_named_once_and_their_values_never(
+    agents: Agents,
+) -> None:
+    given = {"LLM_ENABLED": "true", "OPENAI_API_KEY": "hunter2-do-not-show"}
+    agent = agents.make(STT_PROVIDER="mock", **given)
+    await agent.start()
+    assert await agent.stop() == 0
+    [line] = [line for line in agent.log.splitlines() if "settings_ignored" in line]
+    assert json.loads(line)["names"] == sorted(given)
+    assert "hunter2" not in agent.log
 
 
 async def test_without_keys_one_is_made_kept_private_and_printed_once(agents: Agents) -> None:

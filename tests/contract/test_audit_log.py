@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest_asyncio
 
 from interview_agent.adapters.postgres import Database, PostgresAuditStore
+from interview_agent.domain.errors import DatabaseError
 from interview_agent.pipeline.audit import AuditTrail, FoldLimits, TrailLimits
-from interview_agent.ports.audit import AuditEvent, AuditRow, AuditStore
+from interview_agent.ports.audit import AuditBatch, AuditEvent, AuditRow, AuditStore
 from memory_audit import MemoryAuditStore
 
 if TYPE_CHECKING:
@@ -47,6 +48,29 @@ ODD = {
     "bidi": "/\u202egnp.exe\u2066",
     "bytes": "/" + "\udcff" * 300,
 }
+
+
+class LateStore:
+    """A store whose answers come too late for a while, after the rows were stored."""
+
+    def __init__(self, store: AuditStore) -> None:
+        self.store = store
+        self.late = True
+
+    async def append(self, batch: AuditBatch) -> None:
+        await self.store.append(batch)
+        if self.late:
+            raise DatabaseError
+
+    async def page(
+        self, *, limit: int, outcome: str | None, subject: str | None, before_id: int | None
+    ) -> list[StoredAuditEvent]:
+        return await self.store.page(
+            limit=limit, outcome=outcome, subject=subject, before_id=before_id
+        )
+
+    async def forget(self, *, days: int, limit: int) -> int:
+        return await self.store.forget(days=days, limit=limit)
 
 
 class Bench:
@@ -216,7 +240,68 @@ async def test_two_processes_share_a_folded_row(bench: Bench) -> None:
 async def test_old_rows_go_in_batches_and_young_ones_stay(bench: Bench) -> None:
     old = bench.now - timedelta(days=31)
     young = bench.now - timedelta(days=29)
-    await bench.store.append([*(AuditRow(old, DENIED) for _ in range(5)), AuditRow(young, ALLOWED)])
+    rows = [*(AuditRow(old, DENIED) for _ in range(5)), AuditRow(young, ALLOWED)]
+    await bench.store.append(AuditBatch("b1", rows))
     deleted = [await bench.store.forget(days=30, limit=2) for _ in range(4)]
     assert deleted == [2, 2, 1, 0]
     assert [each.event for each in await bench.all()] == [ALLOWED]
+
+
+async def test_a_batch_that_is_stored_twice_changes_nothing_the_second_time(bench: Bench) -> None:
+    rows = [AuditRow(bench.now, DENIED), AuditRow(bench.now, DENIED)]
+    folded = [AuditRow(bench.now, replace(ALLOWED, times=3), fold) for fold in "ab"]
+    batch = AuditBatch("b1", [*rows, *folded])
+    await asyncio.gather(*(bench.store.append(batch) for _ in range(3)))
+    await bench.store.append(AuditBatch("b2", folded[:1]))
+    await bench.store.append(batch)
+    events = [stored.event for stored in await bench.all()]
+    assert sorted(event.times for event in events) == [1, 1, 3, 6]
+
+
+async def test_rows_whose_answer_came_too_late_are_not_stored_again(bench: Bench) -> None:
+    store = LateStore(bench.store)
+    trail = AuditTrail(
+        store, clock=lambda: bench.now, on_row_lost=lambda: None, on_failure=lambda: None
+    )
+    for number in range(3):
+        trail.note(replace(DENIED, reason=f"r{number}"))
+        trail.tally(ALLOWED)
+        await trail.flush()
+    store.late = False
+    await trail.flush()
+    events = [stored.event for stored in await bench.all()]
+    assert sorted((event.reason, event.times) for event in events) == [
+        ("auth_ok", 3),
+        ("r0", 1),
+        ("r1", 1),
+        ("r2", 1),
+    ]
+
+
+async def test_folded_rows_whose_answer_came_too_late_are_not_counted_again(bench: Bench) -> None:
+    store = LateStore(bench.store)
+    trail = AuditTrail(
+        store, clock=lambda: bench.now, on_row_lost=lambda: None, on_failure=lambda: None
+    )
+    for number in range(4):
+        trail.tally(ALLOWED)
+        trail.tally(replace(ALLOWED, meeting_id=f"m{number % 2}"))
+        await trail.flush()
+    store.late = False
+    await trail.flush()
+    times = [(stored.event.meeting_id, stored.event.times) for stored in await bench.all()]
+    assert sorted(times, key=str) == [("m0", 2), ("m1", 2), (None, 4)]
+
+
+async def test_batches_are_remembered_as_long_as_their_rows(database: Database) -> None:
+    store = PostgresAuditStore(database)
+    for number in range(4):
+        await store.append(AuditBatch(f"b{number}", [AuditRow(datetime.now(UTC), DENIED)]))
+    async with database.connection() as connection:
+        await connection.execute(
+            "UPDATE security_audit_batches SET stored_at = now() - interval '31 days'"
+            " WHERE batch_id <> 'b3'"
+        )
+        assert await store.forget(days=30, limit=1) == 0
+        left = await connection.fetch("SELECT batch_id FROM security_audit_batches")
+    assert [row["batch_id"] for row in left] == ["b3"]

@@ -133,11 +133,11 @@ async def test_queues_are_in_order_and_count_what_waits_runs_and_failed(desk: De
     await desk.room.claim(Stage.STT)
     await desk.room.run("UPDATE stage_work SET due_at = now() - interval '9 s' WHERE stage = 'stt'")
     queues = (await desk.get("queues/health"))["queues"]
-    names = ["live", "stt", "enhancer", "analytics", "delivery", "retention", "erasure"]
+    names = ["stt", "enhancer", "analytics", "delivery", "retention", "live", "erasure"]
     assert [(each["queue"], each["group"]) for each in queues] == [
         (f"q:{name}", f"g:{name}") for name in names
     ]
-    speech, report = queues[1], queues[3]
+    speech, report = queues[0], queues[2]
     assert (speech["depth"], speech["pending"], speech["dlq_depth"]) == (3, 1, 0)
     assert speech["waiting"] == 2
     assert 9 <= speech["oldest_undone_age_s"] < 60
@@ -148,9 +148,9 @@ async def test_a_queue_whose_hints_cannot_be_counted_says_so_alone(desk: Desk) -
     desk.hints.away.add(Stage.STT)
     queues = (await desk.get("queues/health"))["queues"]
     assert {each["queue"] for each in queues if each["error"] is not None} == {"q:stt"}
-    assert queues[1]["error"] == "redis_error"
-    assert queues[1]["hints"] is None
-    assert queues[1]["depth"] == 0
+    assert queues[0]["error"] == "redis_error"
+    assert queues[0]["hints"] is None
+    assert queues[0]["depth"] == 0
 
 
 async def test_storage_health_probes_and_leaves_nothing(desk: Desk) -> None:

@@ -35,11 +35,14 @@ from interview_agent.web.app import api_description, build_app
 from interview_agent.web.auth import ApiKeys
 from interview_agent.web.parts import Limits, ProbeParts, WebParts
 from local_broadcast import LocalBroadcast
+from long_meeting import CHUNKS_A_TRACK, longest_stall_s, make_long
 from socket_server import NoWakeUps
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from machine_pace import Pace
 
 AUDIO = b"e2e-audio-chunk"
 ALICE = {"X-API-Key": "alice"}
@@ -291,3 +294,39 @@ async def test_answers_have_the_documented_form(client: Client) -> None:
         Draft202012Validator(whole).validate(body)
         name = schema["$ref"].rpartition("/")[2]
         assert set(body) == set(document["components"]["schemas"][name]["properties"])
+
+
+async def test_a_long_meeting_reads_as_its_chunks_stand(client: Client, database: Database) -> None:
+    await client.post("/v1/meetings/start", json={"meeting_id": "m1"}, headers=ALICE)
+    await make_long(database)
+    meeting = await read(client, "/v1/meetings/m1")
+    tracks = (await read(client, "/v1/meetings/m1/chunks"))["tracks"]
+    assert meeting["chunks"] == {"pending": 10_800, "processing": 0, "done": 17_994, "failed": 4}
+    assert meeting["gaps"] == [
+        {"track": track, "first_seq": 50, "last_seq": 50} for track in ("left", "right")
+    ]
+    assert meeting["failed_chunks"] == [
+        {"track": track, "seq": seq, "reason": "undecodable"}
+        for track in ("left", "right")
+        for seq in (70, 71)
+    ]
+    assert [each["track"] for each in tracks] == ["left", "right"]
+    for track in tracks:
+        assert track["received"] == [[0, 49], [51, CHUNKS_A_TRACK - 1]]
+        assert (track["gaps"], track["upload_track"]) == ([[50, 50]], "main")
+        assert len(track["chunks"]) == CHUNKS_A_TRACK - 1
+
+
+@pytest.mark.parametrize("path", ["", "/chunks", "/segments"])
+async def test_who_reads_a_long_meeting_holds_up_nobody(
+    client: Client, database: Database, pace: Pace, path: str
+) -> None:
+    await client.post("/v1/meetings/start", json={"meeting_id": "m1"}, headers=ALICE)
+    await make_long(database)
+
+    async def ask() -> None:
+        answer = await client.get(f"/v1/meetings/m1{path}", headers=ALICE)
+        assert answer.status == 200
+        await answer.read()
+
+    assert await longest_stall_s(ask) < pace.slowed(0.05)

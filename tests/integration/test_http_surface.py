@@ -228,8 +228,10 @@ async def test_a_trace_id_is_adopted_if_it_is_one_and_replaced_if_not(client: Cl
         assert answer.headers["X-Trace-Id"] != wrong
 
 
-async def test_the_docs_page_loads_from_this_server_alone(client: Client) -> None:
-    page = await client.http.get("/docs")
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+async def test_the_docs_page_loads_from_this_server_alone(client: Client, path: str) -> None:
+    page = await client.http.get(path)
+    assert (page.status, page.content_type) == (200, "text/html")
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy

@@ -151,7 +151,7 @@ async def test_a_promise_for_split_channels_may_name_the_track_as_sent_or_as_hea
     assert meeting.closed
     stored = await PostgresArchive(database).chunks("m1")
     assert {each.upload_track for each in stored} == {"main"}
-    assert gaps_by_track(meeting.expected_last_seq, [each.place for each in stored]) == {
+    assert gaps_by_track(meeting.expected_last_seq, [each.run for each in stored]) == {
         "left": [],
         "right": [],
     }
@@ -207,8 +207,8 @@ async def test_a_promise_that_nothing_came_of_is_closed_by_silence_with_its_gap(
     assert await PostgresWorkStore(database).close_quiet(0.0) == 1
     meeting = (await PostgresArchive(database).meeting("m1")).meeting
     assert meeting.closed
-    places = [each.place for each in await PostgresArchive(database).chunks("m1")]
-    assert gaps_by_track(meeting.expected_last_seq, places)["second"] == [Gap("second", 0, 1)]
+    runs = await PostgresArchive(database).runs("m1")
+    assert gaps_by_track(meeting.expected_last_seq, runs)["second"] == [Gap("second", 0, 1)]
 
 
 async def test_text_that_the_database_cannot_store_is_the_callers_fault(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,10 +12,19 @@ from interview_agent.adapters.postgres import Database, PostgresDeletions, Postg
 from interview_agent.domain.errors import LeaseLost
 from interview_agent.domain.meeting import ChunkState, StageState
 from interview_agent.domain.route import Stage
+from interview_agent.pipeline.stt import SpeechStage
 from interview_agent.ports.intake import NewMeeting
 from interview_agent.ports.stage_records import EnhancedText
-from interview_agent.ports.transcriber import FailedPart, TrackProgress
+from interview_agent.ports.transcriber import FailedPart, TrackProgress, Transcriber
+from local_broadcast import LocalBroadcast
+from long_meeting import CHUNKS_A_TRACK, longest_stall_s, make_long
 from work_bench import Bench, chunk, progress
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from interview_agent.ports.transcriber import TrackInput
+    from machine_pace import Pace
 
 
 @dataclass(frozen=True)
@@ -311,3 +320,36 @@ async def test_a_deleted_meeting_fences_its_worker(bench: Bench) -> None:
     with pytest.raises(LeaseLost):
         await bench.work.renew(claim, 60.0)
     assert await bench.work.claim(Stage.STT, "heir", 60.0) is None
+
+
+class Counting(Transcriber):
+    """Counts what there is to hear, and hears nothing."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.parts = 0
+
+    async def advance(self, track: TrackInput) -> AsyncGenerator[TrackProgress]:
+        self.parts = len(track.parts)
+        for nothing in ():
+            yield nothing
+
+    async def aclose(self) -> None:
+        """Hold nothing."""
+
+
+async def test_hearing_and_reporting_on_a_long_meeting_hold_up_nobody(
+    bench: Bench, pace: Pace
+) -> None:
+    await bench.intake.start(NewMeeting("m1", "subject:a"))
+    await make_long(bench.database)
+    await bench.intake.finish("m1", {})
+    transcriber = Counting()
+    stage = SpeechStage(
+        bench.records, transcriber, LocalBroadcast(), language=None, on_heard=lambda _: None
+    )
+    claim = await bench.claim(Stage.STT)
+    assert await longest_stall_s(lambda: stage.run(claim, lambda: None)) < pace.slowed(0.05)
+    assert transcriber.parts == CHUNKS_A_TRACK - 3
+    assert await longest_stall_s(lambda: bench.records.record(claim)) < pace.slowed(0.05)

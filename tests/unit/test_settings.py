@@ -45,6 +45,14 @@ def test_variables_that_are_not_ours_are_left_alone() -> None:
     assert read_settings({"PATH": "/bin", "ALERT_RELAY_RETRIES": "3"}) == Settings()
 
 
+def test_variables_for_a_language_model_are_known_by_name_alone(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"OPENAI_API_KEY={SECRET}\nLLM_RETRIES=\nLLM_TOP_P\n")
+    settings = read_settings({"LLM_ENABLED": "true", "LLM_MODEL_ID": " "}, tmp_path / ".env")
+    assert settings.not_built == ("LLM_ENABLED", "OPENAI_API_KEY")
+    assert SECRET not in repr(settings)
+    assert read_settings({"PATH": "/bin"}).not_built == ()
+
+
 def test_a_list_is_separated_by_commas_and_blank_items_are_dropped() -> None:
     keys = read_settings({"API_KEYS": " one, two ,,"}).api_keys
     assert [key.get_secret_value() for key in keys] == ["one", "two"]

@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+import structlog
+
 from interview_agent import __version__
 from interview_agent.adapters.postgres import (
     PostgresArchive,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from interview_agent.compose.servers import Backends
     from interview_agent.settings import Settings
 
+log = structlog.get_logger(__name__)
+
 
 @asynccontextmanager
 async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncIterator[Service]:
@@ -51,6 +55,9 @@ async def open_service(settings: Settings, roles: frozenset[Role]) -> AsyncItera
     )
     await judge_settings(service)
     _check_settings(settings)
+    if settings.not_built:
+        cause = "no language model is built in"
+        log.warning("settings_ignored", names=list(settings.not_built), cause=cause)
     service.metrics.set(BUILD, 1, version=__version__)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:

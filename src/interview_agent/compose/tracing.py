@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def open_spans(settings: Settings, stack: AsyncExitStack) -> Spans:
-    """Return spans that go to the collector, if one is set. Raises `StartupError`."""
-    if settings.otel_exporter_otlp_endpoint is None:
+    """Return spans that go to the collector, if one is set and wanted. Raises `StartupError`."""
+    if not settings.otel_enabled or settings.otel_exporter_otlp_endpoint is None:
         return NoSpans()
     try:
         # The libraries of the extra `tracing` may be absent.
@@ -26,7 +26,7 @@ def open_spans(settings: Settings, stack: AsyncExitStack) -> Spans:
     except ModuleNotFoundError as error:
         message = (
             "OTEL_EXPORTER_OTLP_ENDPOINT needs libraries that are not installed: pip install"
-            " 'interview-agent[tracing]', or unset it"
+            " 'interview-agent[tracing]', or set OTEL_ENABLED=false"
         )
         raise StartupError(message) from error
     spans = OtlpSpans(settings.otel_exporter_otlp_endpoint)

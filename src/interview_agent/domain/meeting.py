@@ -96,15 +96,24 @@ class Meeting:
         return None if language == "auto" else language
 
 
-class Place(NamedTuple):
-    """Where a chunk belongs: its track, the track that its sender named, its number there.
+class ChunkRun(NamedTuple):
+    """Chunks of a track that stand alike and whose numbers follow each other.
 
-    The two tracks differ where each channel of the sender's track is heard apart.
+    `upload_track` is the track that their sender named, which is another one where each of its
+    channels is heard apart.
     """
 
     track: str
     upload_track: str
-    seq: int
+    first_seq: int
+    last_seq: int
+    state: ChunkState
+    reason: str | None
+
+    @property
+    def seqs(self) -> range:
+        """Their numbers."""
+        return range(self.first_seq, self.last_seq + 1)
 
 
 class Extent(NamedTuple):
@@ -139,9 +148,9 @@ class Chunk:
     accepted_at: datetime
 
     @property
-    def place(self) -> Place:
-        """Where it belongs."""
-        return Place(self.track, self.upload_track, self.seq)
+    def run(self) -> ChunkRun:
+        """The chunk alone, as a run."""
+        return ChunkRun(self.track, self.upload_track, self.seq, self.seq, self.state, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,23 +174,25 @@ class Gap:
     last_seq: int
 
 
-def received_ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
-    """Join numbers into closed ranges, ascending."""
+def received_ranges(received: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join closed ranges of numbers that touch or overlap, ascending."""
     ranges: list[tuple[int, int]] = []
-    for seq in sorted(set(seqs)):
-        if ranges and ranges[-1][1] == seq - 1:
-            ranges[-1] = (ranges[-1][0], seq)
+    for first, last in sorted(received):
+        if ranges and first <= ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], max(ranges[-1][1], last))
         else:
-            ranges.append((seq, seq))
+            ranges.append((first, last))
     return ranges
 
 
-def gaps_between(track: str, seqs: Iterable[int], last_expected: int | None = None) -> list[Gap]:
+def gaps_between(
+    track: str, received: Iterable[tuple[int, int]], last_expected: int | None = None
+) -> list[Gap]:
     """List the holes of a track: between its ranges, and up to the last number that was promised.
 
     The lowest number that came is the start of the track.
     """
-    ranges = received_ranges(seqs)
+    ranges = received_ranges(received)
     gaps = [Gap(track, left[1] + 1, right[0] - 1) for left, right in pairwise(ranges)]
     if last_expected is not None:
         end = ranges[-1][1] if ranges else -1
@@ -217,22 +228,22 @@ def missing_expected(expected: Mapping[str, int], came: Mapping[str, Extent]) ->
     )
 
 
-def gaps_by_track(expected: Mapping[str, int], places: Iterable[Place]) -> dict[str, list[Gap]]:
+def gaps_by_track(expected: Mapping[str, int], runs: Iterable[ChunkRun]) -> dict[str, list[Gap]]:
     """List the holes of every track, by name, also of a promised one of which nothing came.
 
     What was promised for a track as its sender named it holds for each track it is heard as.
     """
-    seqs: dict[str, list[int]] = {}
+    received: dict[str, list[tuple[int, int]]] = {}
     names: dict[str, set[str]] = {}
-    for track, upload_track, seq in places:
-        seqs.setdefault(track, []).append(seq)
-        names.setdefault(track, {track}).add(upload_track)
+    for run in runs:
+        received.setdefault(run.track, []).append((run.first_seq, run.last_seq))
+        names.setdefault(run.track, {run.track}).add(run.upload_track)
     known = set[str]().union(*names.values())
     names |= {name: {name} for name in expected if name not in known}
     gaps: dict[str, list[Gap]] = {}
     for track, called in sorted(names.items()):
         promised = [expected[name] for name in called if name in expected]
-        gaps[track] = gaps_between(track, seqs.get(track, ()), max(promised, default=None))
+        gaps[track] = gaps_between(track, received.get(track, ()), max(promised, default=None))
     return gaps
 
 

@@ -33,7 +33,7 @@ def session_of(record: MeetingRecord, *, default_language: str | None) -> Interv
         {each.track: each.speaker_hint for each in record.tracks}, meeting.context
     )
     detected = next((each.language for each in record.tracks if each.language), None)
-    holes = gaps_by_track(meeting.expected_last_seq, (chunk.place for chunk in record.chunks))
+    holes = gaps_by_track(meeting.expected_last_seq, record.runs)
     gaps: list[dict[str, Any]] = [
         {"track": gap.track, "first_seq": gap.first_seq, "last_seq": gap.last_seq}
         for of_track in holes.values()

@@ -39,6 +39,9 @@ Body = dict[str, Any]
 
 _HINTS_PATIENCE_S = 2.0
 
+# Clients of the reference know its five queues by their places, so ours stand behind them.
+_QUEUES = sorted(Stage, key=lambda stage: stage in (Stage.LIVE, Stage.ERASURE))
+
 log = structlog.get_logger(__name__)
 
 
@@ -82,7 +85,7 @@ class Operations:
         depths = {depth.stage: depth for depth in await self._work.depths()}
         async with asyncio.TaskGroup() as group:
             counts = {stage: group.create_task(self._count_hints(stage)) for stage in Stage}
-        bodies = (_queue_body(depths[stage], *counts[stage].result()) for stage in Stage)
+        bodies = (_queue_body(depths[stage], *counts[stage].result()) for stage in _QUEUES)
         return {"queues": list(bodies)}
 
     async def _count_hints(self, stage: Stage) -> tuple[int | None, str | None]:

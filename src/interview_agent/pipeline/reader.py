@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from interview_agent.domain.ids import check_name
 from interview_agent.domain.lens import Lens
 from interview_agent.domain.meeting import (
     Chunk,
+    ChunkRun,
     ChunkState,
     Gap,
     Meeting,
@@ -81,15 +82,11 @@ def _by_track(chunks: Iterable[Chunk]) -> dict[str, list[Chunk]]:
     return dict(sorted(tracks.items()))
 
 
-def _gaps(meeting: Meeting, chunks: Iterable[Chunk]) -> dict[str, list[Gap]]:
-    return gaps_by_track(meeting.expected_last_seq, (chunk.place for chunk in chunks))
-
-
-def _shown_state(chunk: Chunk, running: frozenset[str | None]) -> ChunkState:
+def _shown_state(shown: Chunk | ChunkRun, running: frozenset[str | None]) -> ChunkState:
     # A chunk has no state of its own for "being heard": the stage of its track knows.
-    if chunk.state is ChunkState.PENDING and chunk.track in running:
+    if shown.state is ChunkState.PENDING and shown.track in running:
         return ChunkState.PROCESSING
-    return chunk.state
+    return shown.state
 
 
 def _tracks_heard_now(stages: Iterable[StageView]) -> frozenset[str | None]:
@@ -187,12 +184,14 @@ def _lens(view: MeetingView, *, masked: bool) -> Lens:
 
 
 def _meeting_body(
-    view: MeetingView, lens: Lens, segments: Sequence[Segment], chunks: Sequence[Chunk]
+    view: MeetingView, lens: Lens, segments: Sequence[Segment], runs: Sequence[ChunkRun]
 ) -> Body:
     seen = lens.segments(segments)
     running = _tracks_heard_now(view.stages)
-    gaps = _gaps(view.meeting, chunks)
-    states = [_shown_state(chunk, running) for chunk in chunks]
+    gaps = gaps_by_track(view.meeting.expected_last_seq, runs)
+    counts: Counter[ChunkState] = Counter()
+    for run in runs:
+        counts[_shown_state(run, running)] += len(run.seqs)
     report = dict(view.report) if view.report is not None else None
     return {
         "api_version": API_VERSION,
@@ -212,12 +211,13 @@ def _meeting_body(
             }
             for track in view.tracks
         ],
-        "chunks": {state.value: states.count(state) for state in ChunkState},
+        "chunks": {state.value: counts[state] for state in ChunkState},
         "gaps": [_gap_body(gap) for of_track in gaps.values() for gap in of_track],
         "failed_chunks": [
-            {"track": chunk.track, "seq": chunk.seq, "reason": chunk.reason}
-            for chunk in chunks
-            if chunk.state is ChunkState.FAILED
+            {"track": run.track, "seq": seq, "reason": run.reason}
+            for run in runs
+            if run.state is ChunkState.FAILED
+            for seq in run.seqs
         ],
         "stages": [_stage_body(stage) for stage in view.stages],
         "delivery": [_delivery_body(delivery) for delivery in view.deliveries],
@@ -231,7 +231,7 @@ def _track_body(view: MeetingView, name: str, chunks: Sequence[Chunk], gaps: Seq
     return {
         "track": name,
         "upload_track": ordered[0].upload_track if ordered else name,
-        "received": [list(span) for span in received_ranges(seqs)],
+        "received": [list(span) for span in received_ranges((seq, seq) for seq in seqs)],
         "gaps": [[gap.first_seq, gap.last_seq] for gap in gaps],
         "next_seq": seqs[-1] + 1 if seqs else 0,
         "chunks": [
@@ -243,6 +243,17 @@ def _track_body(view: MeetingView, name: str, chunks: Sequence[Chunk], gaps: Seq
                 "reason": chunk.reason,
             }
             for chunk in ordered
+        ],
+    }
+
+
+def _chunks_body(view: MeetingView, chunks: Sequence[Chunk]) -> Body:
+    tracks = _by_track(chunks)
+    holes = gaps_by_track(view.meeting.expected_last_seq, (chunk.run for chunk in chunks))
+    return {
+        "meeting_id": view.meeting.meeting_id,
+        "tracks": [
+            _track_body(view, name, tracks.get(name, ()), gaps) for name, gaps in holes.items()
         ],
     }
 
@@ -268,9 +279,9 @@ class Reader:
         # The view comes first: words read after a status are never older than it says.
         view = await self._view(caller, meeting_id)
         segments = await self._archive.segments(meeting_id)
-        chunks = await self._archive.chunks(meeting_id)
+        runs = await self._archive.runs(meeting_id)
         lens = _lens(view, masked=self._masks(caller))
-        return await asyncio.to_thread(_meeting_body, view, lens, segments, chunks)
+        return await asyncio.to_thread(_meeting_body, view, lens, segments, runs)
 
     async def meetings(self, caller: Identity, limit: int, after: str | None = None) -> Body:
         """Return a page of meetings, newest first; `next_cursor` is null on the last one."""
@@ -289,14 +300,7 @@ class Reader:
         """Return what came of each track: all that an uploader needs to resume."""
         view = await self._view(caller, meeting_id)
         chunks = await self._archive.chunks(meeting_id)
-        tracks = _by_track(chunks)
-        holes = _gaps(view.meeting, chunks)
-        return {
-            "meeting_id": meeting_id,
-            "tracks": [
-                _track_body(view, name, tracks.get(name, ()), gaps) for name, gaps in holes.items()
-            ],
-        }
+        return await asyncio.to_thread(_chunks_body, view, chunks)
 
     async def segments(self, caller: Identity, meeting_id: str) -> Body:
         """Return the transcript by start time, with words, both texts and every change."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from interview_agent.domain.live import Nudge
@@ -14,7 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from interview_agent.ports.broadcast import Broadcast
-    from interview_agent.ports.stage_records import StageRecords
+    from interview_agent.ports.stage_records import StageRecords, TrackRecord
+
+
+def _input_of(record: TrackRecord, default_language: str | None) -> TrackInput:
+    meeting = record.meeting
+    heard = playable(record.chunks, closed=meeting.closed)
+    return TrackInput(
+        meeting_id=meeting.meeting_id,
+        track=record.track,
+        language=meeting.language_or(default_language),
+        parts=tuple(AudioPart.of(chunk) for chunk in heard),
+        closed=meeting.closed,
+        checkpoint=record.checkpoint,
+    )
 
 
 class SpeechStage:
@@ -44,19 +58,10 @@ class SpeechStage:
     async def run(self, claim: Claim, alive: Callable[[], None]) -> Outcome:
         """Transcribe and commit step by step until no more audio can be heard."""
         record = await self._records.track(claim)
-        meeting = record.meeting
-        if meeting.consent is Consent.DENIED:
+        if record.meeting.consent is Consent.DENIED:
             return Outcome()
-        track = TrackInput(
-            meeting_id=meeting.meeting_id,
-            track=record.track,
-            language=meeting.language_or(self._language),
-            parts=tuple(
-                AudioPart.of(chunk) for chunk in playable(record.chunks, closed=meeting.closed)
-            ),
-            closed=meeting.closed,
-            checkpoint=record.checkpoint,
-        )
+        # A track may have tens of thousands of chunks.
+        track = await asyncio.to_thread(_input_of, record, self._language)
         heard_s = record.heard_s
         async for progress in self._transcriber.advance(track):
             shifted = progress.shifted(record.offset_s)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from interview_agent.domain.identity import Identity
-    from interview_agent.domain.meeting import Chunk, Meeting, StageView
+    from interview_agent.domain.meeting import Chunk, ChunkRun, Meeting, StageView
     from interview_agent.domain.transcript import Segment, TranscriptEvent
 
 
@@ -101,6 +101,13 @@ class Archive(Protocol):
 
     async def chunks(self, meeting_id: str, track: str | None = None) -> list[Chunk]:
         """Return the chunks of a meeting or of one track, by track and number."""
+        ...
+
+    async def runs(self, meeting_id: str) -> list[ChunkRun]:
+        """Return how the chunks of a meeting stand, by track and number, and nothing else of them.
+
+        For a long meeting that is far less than its chunks.
+        """
         ...
 
     async def unreferenced(self, keys: Sequence[str]) -> list[str]:

@@ -81,11 +81,25 @@ class AuditRow:
     fold: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AuditBatch:
+    """Rows that are stored together; no two of them have the same `fold`.
+
+    Who is not sure whether it was stored sends it again as it is.
+    """
+
+    batch_id: str
+    rows: Sequence[AuditRow]
+
+
 class AuditStore(Protocol):
     """Holds the rows of an audit log. Raises `DatabaseError`."""
 
-    async def append(self, rows: Sequence[AuditRow]) -> None:
-        """Store all of the rows durably, or none. No two of them have the same `fold`."""
+    async def append(self, batch: AuditBatch) -> None:
+        """Store all of the rows durably, or none; a batch that is stored already changes nothing.
+
+        After an error it may be stored all the same.
+        """
         ...
 
     async def page(

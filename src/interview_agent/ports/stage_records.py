@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from interview_agent.domain.meeting import Chunk, Meeting
+    from interview_agent.domain.meeting import Chunk, ChunkRun, Meeting
     from interview_agent.domain.transcript import Change, Segment
     from interview_agent.ports.archive import TrackView
     from interview_agent.ports.transcriber import TrackProgress
@@ -58,7 +58,7 @@ class MeetingRecord:
     meeting: Meeting
     tracks: Sequence[TrackView]
     segments: Sequence[Segment]
-    chunks: Sequence[Chunk]
+    runs: Sequence[ChunkRun]
 
 
 @dataclass(frozen=True, slots=True)

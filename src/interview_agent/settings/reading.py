@@ -14,6 +14,8 @@ from interview_agent.settings.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_NOT_BUILT = ("LLM_", "OPENAI_API_")
+
 
 class SettingsError(ValueError):
     """The configuration cannot be used; the text names every setting at fault, never its value."""
@@ -73,5 +75,7 @@ def read_settings(environ: Mapping[str, str], dotenv_file: Path | None = None) -
             f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
         )
         raise SettingsError(faults) from None
+    not_built = sorted(name for name in given if name.startswith(_NOT_BUILT) and given[name])
     settings._files.update(files)  # noqa: SLF001 - this is their constructor
+    settings._not_built.extend(not_built)  # noqa: SLF001 - as above
     return settings

@@ -44,10 +44,16 @@ class Settings(
     """The configuration of one process; the pages show the groups in this order."""
 
     _files: dict[str, Path] = PrivateAttr(default_factory=dict)
+    _not_built: list[str] = PrivateAttr(default_factory=list)
 
     def file_of(self, name: str) -> Path | None:
         """Return the file that the value of a setting was read from, None where none was."""
         return self._files.get(name)
+
+    @property
+    def not_built(self) -> tuple[str, ...]:
+        """Names of variables that were given for a language model, which there is none of."""
+        return tuple(self._not_built)
 
     @property
     def embedded_postgres(self) -> bool:

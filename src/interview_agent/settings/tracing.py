@@ -13,6 +13,9 @@ class Tracing(Group):
 
     heading = "Tracing"
 
+    otel_enabled: bool = Field(
+        True, description="Record spans where a collector is set; `false`: none at all."
+    )
     otel_exporter_otlp_endpoint: Url | None = Field(
         None,
         description="Address of a collector that takes OTLP over HTTP, such as"

@@ -57,6 +57,7 @@ def docs_routes(document: Document) -> tuple[OpenRoute, ...]:
     return (
         OpenRoute("/openapi.json", openapi, "The description of the API"),
         OpenRoute("/docs", page, "A page that shows it"),
+        OpenRoute("/redoc", page, "The same page"),
         OpenRoute("/docs/openapi.json", openapi_for_viewer, "The description for that page"),
         OpenRoute("/docs/docs.js", page_script, "The script of that page"),
         OpenRoute(f"/docs/{{name:{names}}}", viewer_file, "The viewer"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from interview_agent.web.body import (
     require_json,
 )
 from interview_agent.web.errors import envelope, error_answer
+from interview_agent.web.long_json import long_json
 from interview_agent.web.parts import BUDGET, GATE, PARTS, PROBES, WebParts
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class Route:
     `need` is what the caller must be allowed. `also` lists further success statuses, `errors` the
     error statuses beyond the usual ones. An `answer` of None is a text of `media_type`. `headers`
     holds the headers that mean something. `absent` gives what stands beside the error when the
-    meeting of that id is not there.
+    meeting of that id is not there. `may_be_long` has the answer written outside the event loop.
     """
 
     method: str
@@ -109,6 +111,7 @@ class Route:
     errors: tuple[int, ...] = ()
     tag: str = "meetings"
     absent: Callable[[str], Mapping[str, Any]] | None = None
+    may_be_long: bool = False
     need: Need = field(kw_only=True)
 
 
@@ -130,6 +133,12 @@ def json_response(content: Mapping[str, Any], status: int = 200) -> web.Response
     """Return JSON in UTF-8, Cyrillic as it is."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return web.Response(status=status, text=text, content_type="application/json")
+
+
+async def long_json_response(content: Mapping[str, Any], status: int) -> web.Response:
+    """Return the same of what may be long, without holding up anybody meanwhile."""
+    body = await asyncio.to_thread(long_json, content)
+    return web.Response(status=status, body=body, content_type="application/json", charset="utf-8")
 
 
 def validated(model: type[BaseModel], value: Any, where: str) -> Any:
@@ -189,6 +198,8 @@ def _served(route: Route) -> AiohttpHandler:
             return answer
         if isinstance(answer, Reply):
             return json_response(answer.content, answer.status)
+        if route.may_be_long:
+            return await long_json_response(answer, route.status)
         return json_response(answer, route.status)
 
     return serve

@@ -223,6 +223,7 @@ MEETING_ROUTES: tuple[Route, ...] = (
         MeetingAnswer,
         errors=(404,),
         absent=absent_meeting,
+        may_be_long=True,
         need=Need.MEETING_READ,
     ),
     Route(
@@ -254,6 +255,7 @@ MEETING_ROUTES: tuple[Route, ...] = (
         "See which chunks came, to resume an upload",
         ChunksAnswer,
         errors=(404,),
+        may_be_long=True,
         need=Need.MEETING_READ,
     ),
     Route(
@@ -288,6 +290,7 @@ MEETING_ROUTES: tuple[Route, ...] = (
         "Read the transcript: segments, words, both texts, every change",
         SegmentsAnswer,
         errors=(404,),
+        may_be_long=True,
         need=Need.MEETING_READ,
     ),
 )

@@ -10,11 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 from interview_agent.domain.breaker import BreakerState
 from interview_agent.domain.connector import EndReason, SessionState
 from interview_agent.domain.join_link import MAX_LINK_CHARS
-from interview_agent.web.schemas import Form, Language
-
-
-def _empty_is_absent(value: object) -> object:
-    return None if value == "" else value
+from interview_agent.web.schemas import Form, Language, empty_is_absent
 
 
 def _printable(name: str) -> str:
@@ -35,12 +31,12 @@ _LINK = Annotated[str, Field(max_length=MAX_LINK_CHARS)]
 class JoinBody(Form):
     """How to join; what is absent is taken from the meeting."""
 
-    join_url: Annotated[_LINK | None, BeforeValidator(_empty_is_absent)] = Field(
+    join_url: Annotated[_LINK | None, BeforeValidator(empty_is_absent)] = Field(
         None,
         description="The link into the meeting, a secret; default: that of the last join, or"
         " `context.join_url` of the meeting.",
     )
-    bot_name: Annotated[BotName | None, BeforeValidator(_empty_is_absent)] = Field(
+    bot_name: Annotated[BotName | None, BeforeValidator(empty_is_absent)] = Field(
         None, description="The name that the participants see."
     )
     language: Annotated[

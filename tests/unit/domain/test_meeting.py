@@ -9,13 +9,13 @@ import pytest
 
 from interview_agent.domain.meeting import (
     Chunk,
+    ChunkRun,
     ChunkState,
     Consent,
     Extent,
     Gap,
     Meeting,
     Mode,
-    Place,
     StageState,
     StageView,
     Status,
@@ -75,41 +75,45 @@ def stage(name: Stage, state: StageState, attempts: int = 0) -> StageView:
     return StageView(name, None, state, attempts, None, NOW)
 
 
-def places(track: str, *seqs: int, sent_as: str | None = None) -> list[Place]:
-    return [Place(track, sent_as or track, seq) for seq in seqs]
+def runs(track: str, *seqs: tuple[int, int], sent_as: str | None = None) -> list[ChunkRun]:
+    return [
+        ChunkRun(track, sent_as or track, first, last, ChunkState.DONE, None)
+        for first, last in seqs
+    ]
 
 
 @pytest.mark.parametrize(
-    ("seqs", "ranges"),
+    ("received", "ranges"),
     [
         ([], []),
-        ([5], [(5, 5)]),
-        ([3, 1, 2, 2], [(1, 3)]),
-        ([0, 1, 4, 6, 7], [(0, 1), (4, 4), (6, 7)]),
+        ([(5, 5)], [(5, 5)]),
+        ([(3, 3), (1, 1), (2, 2), (2, 2)], [(1, 3)]),
+        ([(0, 1), (6, 6), (4, 4), (7, 7)], [(0, 1), (4, 4), (6, 7)]),
+        ([(0, 9), (2, 3), (5, 12), (14, 14)], [(0, 12), (14, 14)]),
     ],
 )
-def test_received_numbers_become_closed_ranges(
-    seqs: list[int], ranges: list[tuple[int, int]]
+def test_what_came_becomes_closed_ranges_that_do_not_touch(
+    received: list[tuple[int, int]], ranges: list[tuple[int, int]]
 ) -> None:
-    assert received_ranges(seqs) == ranges
+    assert received_ranges(received) == ranges
 
 
 @pytest.mark.parametrize(
-    ("seqs", "last", "gaps"),
+    ("received", "last", "gaps"),
     [
         ([], None, []),
         ([], 2, [(0, 2)]),
-        ([7, 8], None, []),
-        ([7, 8], 8, []),
-        ([7, 8], 3, []),
-        ([7, 9], 11, [(8, 8), (10, 11)]),
+        ([(7, 8)], None, []),
+        ([(7, 8)], 8, []),
+        ([(7, 8)], 3, []),
+        ([(7, 7), (9, 9)], 11, [(8, 8), (10, 11)]),
     ],
 )
 def test_gaps_lie_between_what_came_and_up_to_what_was_promised(
-    seqs: list[int], last: int | None, gaps: list[tuple[int, int]]
+    received: list[tuple[int, int]], last: int | None, gaps: list[tuple[int, int]]
 ) -> None:
     """The lowest number that came is the start of the track, so nothing is missing before it."""
-    assert gaps_between("t", seqs, last) == [Gap("t", *gap) for gap in gaps]
+    assert gaps_between("t", received, last) == [Gap("t", *gap) for gap in gaps]
 
 
 def test_a_hole_holds_an_open_track_and_a_closed_one_goes_on() -> None:
@@ -143,15 +147,16 @@ def test_a_promise_is_kept_when_every_number_of_the_track_came(
 ) -> None:
     extents = {track: Extent(min(seqs), max(seqs), len(seqs)) for track, seqs in came.items()}
     assert missing_expected(expected, extents) is missing
-    gaps = [gaps_between(track, came.get(track, ()), last) for track, last in expected.items()]
+    ranges = {track: [(seq, seq) for seq in seqs] for track, seqs in came.items()}
+    gaps = [gaps_between(track, ranges.get(track, ()), last) for track, last in expected.items()]
     assert any(gaps) is missing
 
 
 def test_what_was_promised_for_a_sent_track_holds_for_every_track_it_is_heard_as() -> None:
     came = [
-        *places("left", 0, 2, sent_as="main"),
-        *places("right", 0, 1, 2, sent_as="main"),
-        *places("solo", 4),
+        *runs("left", (0, 0), (2, 2), sent_as="main"),
+        *runs("right", (0, 2), sent_as="main"),
+        *runs("solo", (4, 4)),
     ]
     assert gaps_by_track({"main": 3, "solo": 4, "absent": 0}, came) == {
         "absent": [Gap("absent", 0, 0)],

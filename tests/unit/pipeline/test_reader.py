@@ -13,6 +13,7 @@ from interview_agent.domain.errors import NotFound, ValidationFailed
 from interview_agent.domain.identity import Identity, Kind
 from interview_agent.domain.meeting import (
     Chunk,
+    ChunkRun,
     ChunkState,
     Consent,
     Meeting,
@@ -146,6 +147,9 @@ class OneMeeting:
     async def chunks(self, meeting_id: str, track: str | None = None) -> list[Chunk]:
         assert meeting_id == self._view.meeting.meeting_id
         return [one for one in self._chunks if track in {None, one.track}]
+
+    async def runs(self, meeting_id: str) -> list[ChunkRun]:
+        return [one.run for one in await self.chunks(meeting_id)]
 
 
 TALK = (

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from interview_agent.domain.errors import DatabaseError
 from interview_agent.metrics import Metrics
-from interview_agent.ports.audit import AuditEvent, AuditRow
+from interview_agent.ports.audit import AuditBatch, AuditEvent, AuditRow
 from interview_agent.runtime.upkeep import sweep_audit
 from memory_audit import MemoryAuditStore
 
@@ -18,7 +18,8 @@ async def test_rows_past_their_days_are_swept_in_batches_also_after_an_outage() 
     store = MemoryAuditStore()
     now = datetime.now(UTC)
     ages = [40] * 7 + [20] * 3
-    await store.append([AuditRow(now - timedelta(days=days), EVENT) for days in ages])
+    rows = [AuditRow(now - timedelta(days=days), EVENT) for days in ages]
+    await store.append(AuditBatch("b1", rows))
     store.fault = DatabaseError()
     metrics = Metrics("test")
     sweep = asyncio.create_task(sweep_audit(store, metrics, days=30, batch=3, every_s=0.02))

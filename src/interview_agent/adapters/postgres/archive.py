@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interview_agent.adapters.postgres.reads import (
-    fetch_chunks,
+    fetch_chunk_rows,
     fetch_meeting,
-    fetch_segments,
+    fetch_runs,
+    fetch_segment_rows,
     fetch_tracks,
 )
 from interview_agent.adapters.postgres.rows import (
@@ -15,8 +16,11 @@ from interview_agent.adapters.postgres.rows import (
     MEETING_COLUMNS,
     STAGE_COLUMNS,
     STANDING_COLUMNS,
+    chunk_of,
     event_of,
     meeting_of,
+    read_rows,
+    segment_of,
     stage_view_of,
 )
 from interview_agent.domain.errors import NotFound
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 
     from interview_agent.adapters.postgres.database import Connection, Database
     from interview_agent.adapters.postgres.rows import Row
-    from interview_agent.domain.meeting import Chunk, StageView
+    from interview_agent.domain.meeting import Chunk, ChunkRun, StageView
     from interview_agent.domain.transcript import Segment, TranscriptEvent
 
 
@@ -106,7 +110,8 @@ class PostgresArchive:
 
     async def segments(self, meeting_id: str) -> list[Segment]:
         async with self._database.connection() as connection:
-            return await fetch_segments(connection, meeting_id)
+            rows = await fetch_segment_rows(connection, meeting_id)
+        return await read_rows(rows, segment_of)
 
     async def events(self, meeting_id: str, after: int, limit: int) -> list[TranscriptEvent]:
         async with self._database.connection() as connection:
@@ -149,7 +154,12 @@ class PostgresArchive:
 
     async def chunks(self, meeting_id: str, track: str | None = None) -> list[Chunk]:
         async with self._database.connection() as connection:
-            return await fetch_chunks(connection, meeting_id, track)
+            rows = await fetch_chunk_rows(connection, meeting_id, track)
+        return await read_rows(rows, chunk_of)
+
+    async def runs(self, meeting_id: str) -> list[ChunkRun]:
+        async with self._database.connection() as connection:
+            return await fetch_runs(connection, meeting_id)
 
     async def unreferenced(self, keys: Sequence[str]) -> list[str]:
         async with self._database.connection() as connection:

@@ -13,11 +13,11 @@ from interview_agent.domain.errors import DatabaseError
 from interview_agent.ports.audit import AuditEvent, StoredAuditEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from interview_agent.adapters.postgres.database import Database
     from interview_agent.adapters.postgres.rows import Row
-    from interview_agent.ports.audit import AuditRow
+    from interview_agent.ports.audit import AuditBatch
 
 _COLUMNS = (
     "outcome, endpoint, method, subject, auth_type, reason, error_code, status_code, client_ip,"
@@ -25,9 +25,13 @@ _COLUMNS = (
 )
 
 _APPEND = f"""
+WITH fresh AS (
+    INSERT INTO security_audit_batches (batch_id) VALUES ($14) ON CONFLICT DO NOTHING RETURNING 1
+)
 INSERT INTO security_audit_events AS stored (created_at, fold, {_COLUMNS})
 SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
     $7::text[], $8::text[], $9::text[], $10::int[], $11::text[], $12::text[], $13::bigint[])
+WHERE EXISTS (SELECT FROM fresh)
 ON CONFLICT (fold) DO UPDATE SET times = stored.times + excluded.times
 """
 
@@ -45,6 +49,13 @@ DELETE FROM security_audit_events WHERE id IN (
 )
 """
 
+_FORGET_BATCHES = """
+DELETE FROM security_audit_batches WHERE batch_id IN (
+    SELECT batch_id FROM security_audit_batches WHERE stored_at < now() - make_interval(days => $1)
+    ORDER BY stored_at LIMIT $2
+)
+"""
+
 
 class PostgresAuditStore:
     """Implements `ports.audit.AuditStore`; whatever keeps a row from being kept is an outage."""
@@ -53,12 +64,12 @@ class PostgresAuditStore:
         self._database = database
         self._patience = Patience()
 
-    async def append(self, rows: Sequence[AuditRow]) -> None:
-        await self._patience.wait(self._append(rows))
+    async def append(self, batch: AuditBatch) -> None:
+        await self._patience.wait(self._append(batch))
 
-    async def _append(self, rows: Sequence[AuditRow]) -> None:
+    async def _append(self, batch: AuditBatch) -> None:
         # Processes that add to the same rows take them in the same order.
-        ordered = sorted(rows, key=lambda row: row.fold or "")
+        ordered = sorted(batch.rows, key=lambda row: row.fold or "")
         events = [row.event for row in ordered]
         with _faults():
             async with self._database.connection() as connection:
@@ -77,6 +88,7 @@ class PostgresAuditStore:
                     [event.client_ip for event in events],
                     [event.meeting_id for event in events],
                     [event.times for event in events],
+                    batch.batch_id,
                 )
 
     async def page(
@@ -96,6 +108,8 @@ class PostgresAuditStore:
         with _faults():
             async with self._database.connection() as connection:
                 status: str = await connection.execute(_FORGET, days, limit)
+                while rows_of(await connection.execute(_FORGET_BATCHES, days, limit)) == limit:
+                    pass
         return rows_of(status)
 
 

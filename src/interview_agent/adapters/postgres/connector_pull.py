@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from interview_agent.adapters.postgres.database import rows_of
 from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
 from interview_agent.domain.connector import SessionState
 from interview_agent.domain.errors import LeaseLost
@@ -131,7 +132,7 @@ ON CONFLICT (meeting_id, participant_id) DO UPDATE SET name = coalesce(excluded.
 
 
 def _check(status: str) -> None:
-    if status == "UPDATE 0":
+    if rows_of(status) == 0:
         raise LeaseLost
 
 
@@ -257,7 +258,7 @@ class PostgresConnectorPulls:
                 _LET_IN,
                 lets_go,
             )
-            if status == "UPDATE 0":
+            if rows_of(status) == 0:
                 await self._check_fence(connection, claim)
                 return False
             await self._learn_names(connection, claim, note.participants[:MOST_TRACKS])

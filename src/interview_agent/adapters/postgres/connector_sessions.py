@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from interview_agent.adapters.postgres.accept import take_language
+from interview_agent.adapters.postgres.database import rows_of
 from interview_agent.adapters.postgres.patience import PATIENCE_S, Patience
 from interview_agent.domain.connector import REJOIN_WINDOW_S, EndReason, SessionState
 from interview_agent.domain.errors import ConnectorBusy, LeaseLost, NotFound
@@ -255,7 +256,7 @@ class PostgresConnectorSessions:
     async def _prune(self, age_s: float, limit: int) -> int:
         async with self._database.connection() as connection:
             status: str = await connection.execute(_PRUNE, age_s, limit, _ALIVE)
-        return int(status.rpartition(" ")[2])
+        return rows_of(status)
 
     async def count(self) -> tuple[int, int]:
         return await self._patience.wait(self._count())

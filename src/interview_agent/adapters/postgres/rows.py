@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from interview_agent.domain.meeting import (
     Chunk,
+    ChunkRun,
     ChunkState,
     Consent,
     Meeting,
@@ -19,6 +21,10 @@ from interview_agent.domain.route import Stage
 from interview_agent.domain.transcript import Change, Segment, TranscriptEvent, Word
 
 Row = Mapping[str, Any]
+
+_T = TypeVar("_T")
+_FEW_ROWS = 200
+"""Up to so many are read faster than a thread takes to begin."""
 
 MEETING_COLUMNS = (
     "meeting_id, owner, mode, language, consent, context, recipients, created_at, last_audio_at,"
@@ -43,21 +49,42 @@ STAGE_COLUMNS = (
 )
 
 
-def _names(columns: str) -> list[str]:
-    return [column.split(" AS ")[-1].strip() for column in columns.split(",")]
+def _names(columns: str) -> tuple[str, ...]:
+    return tuple(column.split(" AS ")[-1].strip() for column in columns.split(","))
+
+
+_MEETING_NAMES = _names(MEETING_COLUMNS)
+_CHUNK_NAMES = _names(CHUNK_COLUMNS)
+_SEGMENT_NAMES = _names(SEGMENT_COLUMNS)
+
+
+async def read_rows(rows: Sequence[Row], read: Callable[[Row], _T]) -> list[_T]:
+    """Read each row, many of them outside the event loop.
+
+    The caller has given its connection back, so that none is held while threads are busy.
+    """
+    if len(rows) <= _FEW_ROWS:
+        return [read(row) for row in rows]
+    return await asyncio.to_thread(lambda: [read(row) for row in rows])
 
 
 def meeting_of(row: Row) -> Meeting:
     """Read a row of MEETING_COLUMNS."""
-    values = {name: row[name] for name in _names(MEETING_COLUMNS)}
+    values = {name: row[name] for name in _MEETING_NAMES}
     return Meeting(**{**values, "mode": Mode(row["mode"]), "consent": Consent(row["consent"])})
 
 
 def chunk_of(row: Row) -> Chunk:
     """Read a row of CHUNK_COLUMNS."""
-    values = {name: row[name] for name in _names(CHUNK_COLUMNS)}
+    values = {name: row[name] for name in _CHUNK_NAMES}
     blob_key = row["blob_key"] or ""
     return Chunk(**{**values, "blob_key": blob_key, "state": ChunkState(row["state"])})
+
+
+def run_of(row: Row) -> ChunkRun:
+    """Read a row with the columns of a run."""
+    values = {name: row[name] for name in ChunkRun._fields}
+    return ChunkRun(**{**values, "state": ChunkState(row["state"])})
 
 
 def word_json(word: Word) -> dict[str, Any]:
@@ -82,7 +109,7 @@ def change_json(change: Change) -> dict[str, Any]:
 
 def segment_of(row: Row) -> Segment:
     """Read a row of SEGMENT_COLUMNS; the speaker is named by whoever knows the tracks."""
-    values = {name: row[name] for name in _names(SEGMENT_COLUMNS)}
+    values = {name: row[name] for name in _SEGMENT_NAMES}
     return Segment(
         **{
             **values,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from interview_agent.adapters.postgres.event_log import log_changes
 from interview_agent.adapters.postgres.reads import (
-    fetch_chunks,
+    fetch_chunk_rows,
     fetch_claimed,
-    fetch_segments,
+    fetch_runs,
+    fetch_segment_rows,
     fetch_tracks,
     overtaken_by_deletion,
 )
@@ -17,7 +18,9 @@ from interview_agent.adapters.postgres.rows import (
     MEETING_COLUMNS,
     SEGMENT_COLUMNS,
     change_json,
+    chunk_of,
     meeting_of,
+    read_rows,
     segment_of,
 )
 from interview_agent.adapters.postgres.segment_rows import replace_segments
@@ -85,7 +88,8 @@ class PostgresStageRecords:
                 raise overtaken_by_deletion()
             if row["heard_s"] is None:
                 raise NotFound
-            chunks = await fetch_chunks(connection, claim.meeting_id, claim.track)
+            rows = await fetch_chunk_rows(connection, claim.meeting_id, claim.track)
+        chunks = await read_rows(rows, chunk_of)
         return TrackRecord(
             meeting_of(row),
             claim.track,
@@ -196,12 +200,11 @@ class PostgresStageRecords:
 
     async def record(self, claim: Claim) -> MeetingRecord:
         async with self._database.snapshot() as connection:
-            return MeetingRecord(
-                meeting=await fetch_claimed(connection, claim),
-                tracks=await fetch_tracks(connection, claim.meeting_id),
-                segments=await fetch_segments(connection, claim.meeting_id),
-                chunks=await fetch_chunks(connection, claim.meeting_id),
-            )
+            meeting = await fetch_claimed(connection, claim)
+            tracks = await fetch_tracks(connection, claim.meeting_id)
+            rows = await fetch_segment_rows(connection, claim.meeting_id)
+            runs = await fetch_runs(connection, claim.meeting_id)
+        return MeetingRecord(meeting, tracks, await read_rows(rows, segment_of), runs)
 
     async def commit_report(
         self, claim: Claim, audio_version: int, report: Mapping[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import deque
 from contextlib import suppress
@@ -15,10 +16,10 @@ import structlog
 from interview_agent.domain.errors import DatabaseError
 from interview_agent.domain.escaping import escaped
 from interview_agent.pipeline.audit.folding import Folding, FoldLimits
-from interview_agent.ports.audit import AuditEvent, AuditRow
+from interview_agent.ports.audit import AuditBatch, AuditEvent, AuditRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from interview_agent.ports.audit import AuditStore, StoredAuditEvent
@@ -67,6 +68,7 @@ class AuditTrail:
         on_failure: Callable[[], None],
         keep_rows: bool = True,
         limits: TrailLimits | None = None,
+        random_hex: Callable[[int], str] = secrets.token_hex,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -77,6 +79,10 @@ class AuditTrail:
         self._folding = Folding(self._limits.folds)
         self._rows: deque[AuditRow] = deque()
         self._folded: dict[str, AuditRow] = {}
+        self._random_hex = random_hex
+        # What was sent and is not known to be stored: sent again it must be the same.
+        self._sent_rows: AuditBatch | None = None
+        self._sent_folded: AuditBatch | None = None
         self._due = asyncio.Event()
         self._writing = asyncio.Lock()
 
@@ -109,7 +115,7 @@ class AuditTrail:
         safe = _made_safe(event)
         try:
             if self._keep_rows:
-                await self._store.append([AuditRow(self._clock(), safe)])
+                await self._store.append(self._batch([AuditRow(self._clock(), safe)]))
         except DatabaseError as error:
             self._on_failure()
             self.note(
@@ -171,25 +177,37 @@ class AuditTrail:
 
     async def _write_rows(self) -> None:
         async with self._writing:
-            batch = list(islice(self._rows, self._limits.batch))
-            if not batch:
+            if not self._rows:
                 return
+            batch = self._sent_rows or self._batch(islice(self._rows, self._limits.batch))
+            self._sent_rows = batch
             await self._store.append(batch)
+            self._sent_rows = None
             # Only now, so that a failure or a cancellation loses none; newer ones stand behind.
-            for _ in batch:
+            for _ in batch.rows:
                 self._rows.popleft()
 
     async def _write_folded(self) -> None:
         async with self._writing:
+            if self._sent_folded is not None:
+                await self._store_folded(self._sent_folded)
             # What is counted meanwhile waits for the next time.
             waiting = list(self._folded)
             for start in range(0, len(waiting), self._limits.batch):
-                batch = [self._folded[fold] for fold in waiting[start : start + self._limits.batch]]
-                if self._keep_rows:
-                    await self._store.append(batch)
-                for row in batch:
-                    _write_line(row.event)
-                    self._take_away(row)
+                folds = waiting[start : start + self._limits.batch]
+                await self._store_folded(self._batch(self._folded[fold] for fold in folds))
+
+    async def _store_folded(self, batch: AuditBatch) -> None:
+        self._sent_folded = batch
+        if self._keep_rows:
+            await self._store.append(batch)
+        self._sent_folded = None
+        for row in batch.rows:
+            _write_line(row.event)
+            self._take_away(row)
+
+    def _batch(self, rows: Iterable[AuditRow]) -> AuditBatch:
+        return AuditBatch(self._random_hex(16), tuple(rows))
 
     def _take_away(self, written: AuditRow) -> None:
         fold = written.fold or ""
