@@ -145,6 +145,10 @@ async def test_a_meeting_goes_through_every_stage_once(bench: Bench) -> None:
     analytics = await bench.claim(Stage.ANALYTICS)
     record = await bench.records.record(analytics)
     assert [each.text for each in record.segments] == ["one.", "two."]
+    assert record.first_audio_at is not None
+    assert record.first_audio_at == min(
+        each.accepted_at for each in await bench.archive.chunks("m1")
+    )
     assert await bench.records.commit_report(analytics, record.meeting.audio_version, {"a": 1}) == 1
     assert await bench.work.complete(analytics) == (Stage.DELIVERY,)
     delivery = await bench.claim(Stage.DELIVERY)

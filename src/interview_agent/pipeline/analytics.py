@@ -62,8 +62,7 @@ def _started_at(record: MeetingRecord) -> str | None:
     if record.meeting.mode is not Mode.REALTIME:
         # Its audio came when somebody sent the recording, which says nothing of the meeting.
         return None
-    first = min((chunk.accepted_at for chunk in record.chunks), default=None)
-    return first.isoformat() if first else None
+    return record.first_audio_at.isoformat() if record.first_audio_at else None
 
 
 class AnalyticsStage:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from interview_agent.domain.meeting import Chunk, ChunkRun, Meeting
     from interview_agent.domain.transcript import Change, Segment
@@ -53,12 +54,16 @@ class EnhancedText:
 
 @dataclass(frozen=True, slots=True)
 class MeetingRecord:
-    """What the report is made from."""
+    """What the report is made from.
+
+    `first_audio_at` is when its first live track began, or its first chunk came; None without any.
+    """
 
     meeting: Meeting
     tracks: Sequence[TrackView]
     segments: Sequence[Segment]
     runs: Sequence[ChunkRun]
+    first_audio_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,11 @@ FROM meetings LEFT JOIN LATERAL (
 WHERE meeting_id = $1 AND deleted_at IS NULL
 """
 
+_FIRST_AUDIO = """
+SELECT coalesce(origin_at, (SELECT min(accepted_at) FROM chunks WHERE meeting_id = $1))
+FROM meetings WHERE meeting_id = $1
+"""
+
 _ADVANCE = """
 WITH heard AS (
     UPDATE tracks SET checkpoint = $4, heard_s = $5, language = coalesce($6, language)
@@ -204,7 +209,9 @@ class PostgresStageRecords:
             tracks = await fetch_tracks(connection, claim.meeting_id)
             rows = await fetch_segment_rows(connection, claim.meeting_id)
             runs = await fetch_runs(connection, claim.meeting_id)
-        return MeetingRecord(meeting, tracks, await read_rows(rows, segment_of), runs)
+            first_audio_at = await connection.fetchval(_FIRST_AUDIO, claim.meeting_id)
+        segments = await read_rows(rows, segment_of)
+        return MeetingRecord(meeting, tracks, segments, runs, first_audio_at)
 
     async def commit_report(
         self, claim: Claim, audio_version: int, report: Mapping[str, Any]
