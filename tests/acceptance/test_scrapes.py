@@ -20,7 +20,7 @@ OF_THE_API = re.compile(
     "agent_(requests|http|chunks|feed|socket|live_(sessions|frames|audio)|audit)"
 )
 OF_WORKERS = re.compile(
-    "agent_(pipeline|queue_tasks|leases|fenced|audio_heard|speech|live_(text|streams|cap))"
+    "agent_(pipeline|queue_tasks|work_put_off|leases|fenced|audio_heard|speech|live_(text|streams|cap))"
 )
 OF_OTHER_SETTINGS = re.compile("agent_(sberjazz|signing_key|embedded|speech_model_load)")
 """Of a connector, of tokens, of servers of one's own, of a model: nothing here has them."""

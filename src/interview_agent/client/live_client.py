@@ -33,6 +33,8 @@ BUFFER_BYTES = 8 * 1024 * 1024
 """Four minutes of 16 kHz sound, which a microphone may go on for while nothing can be sent."""
 
 _PATIENCE = Patience()
+_ECHO_S = 10.0
+"""An earlier connection of ours that the service opens so late takes the track from this one."""
 _OUT_OF_STEP = ("frame_gap", "frame_repeated")
 _NUMBERED = ("transcript.update", "transcript.retract")
 
@@ -99,6 +101,7 @@ class LiveClient:
         self._finishing = False
         self._attempt = 0
         self._in_trouble = False
+        self._opened_s = self._taken_back_s = float("-inf")
 
     @property
     def last_event(self) -> int | None:
@@ -230,6 +233,7 @@ class LiveClient:
             self._window.begin(number(ready, "next_frame"))
         self._events.begin(number(ready, "last_event"))
         self._started = True
+        self._opened_s = asyncio.get_running_loop().time()
         self._on_message(ready)
         self._wake()
 
@@ -290,11 +294,22 @@ class LiveClient:
 
     def _take_error(self, message: Message) -> None:
         code = message.get("code")
+        if code == "session_taken" and self._takes_back():
+            raise ConnectionLost("an earlier connection of ours came late")
         if code in _OUT_OF_STEP:
             raise ConnectionLost(f"the service lost step ({code})")
         if not message.get("retryable"):
             raise_error(message)
         self._trouble(str(message.get("message") or code))
+
+    def _takes_back(self) -> bool:
+        """Say whether the track is to be taken back: once, so that two senders do not fight on."""
+        now_s = asyncio.get_running_loop().time()
+        again = self.connections > 1 and now_s - self._opened_s < _ECHO_S
+        if not again or now_s - self._taken_back_s < _ECHO_S:
+            return False
+        self._taken_back_s = now_s
+        return True
 
     def _trouble(self, sentence: str | None) -> None:
         if sentence is not None or self._in_trouble:

@@ -201,6 +201,21 @@ async def test_a_track_that_another_client_took_ends_the_one_that_had_it(server:
             await client.stop()
 
 
+async def test_a_track_that_an_earlier_connection_of_ours_took_late_is_taken_back_once(
+    server: StandIn,
+) -> None:
+    taken = {"event_type": "error", "code": "session_taken", "retryable": False}
+    async with client_of(server) as client:
+        await until(lambda: server.sockets)
+        await server.close(1012, b"restart")
+        await until(lambda: client.connections == 2 and server.sockets)
+        await server.tell(taken)
+        await until(lambda: client.connections == 3 and server.sockets)
+        await server.tell(taken)
+        with pytest.raises(Refused, match="session_taken"):
+            await client.stop()
+
+
 async def test_a_close_for_abuse_ends_the_client_and_one_for_a_restart_does_not(
     server: StandIn,
 ) -> None:

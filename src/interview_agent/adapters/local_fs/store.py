@@ -41,6 +41,7 @@ MARKER = ".storage-id"
 PROBES = "health"
 _THREADS = 8
 _FOLDERS_REMEMBERED = 10_000
+_TIDIED_AWAY_TIMES = 9
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -284,11 +285,12 @@ class LocalFsBlobStore:
         return here
 
     def _put(self, key: str, body: bytes) -> None:
-        try:
-            self._put_once(key, body)
-        except FileNotFoundError:
-            # Somebody tidied the folder away in between, since it was empty.
-            self._put_once(key, body)
+        for _ in range(_TIDIED_AWAY_TIMES):
+            # Whoever deletes the last file of a folder removes it, also from under us.
+            with suppress(FileNotFoundError):
+                self._put_once(key, body)
+                return
+        self._put_once(key, body)
 
     def _put_once(self, key: str, body: bytes) -> None:
         path = self._path(key)
