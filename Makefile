@@ -22,7 +22,7 @@ connector-real-smoke: setup ## Join one real meeting through your gateway and ju
 run: setup ## Keep the service up on 127.0.0.1:8010, with everything it needs.
 	@.venv/bin/python -m interview_agent
 
-test: lint ## Check the code and run all tests, two files at a time.
+test: lint ## Check the code and run all tests, three files at a time.
 	@.venv/bin/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 chaos: setup ## Break a running installation at random for ten minutes, then judge it (ARGS=--seed 7).
