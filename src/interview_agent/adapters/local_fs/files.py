@@ -90,8 +90,7 @@ def write_whole(name: str, body: bytes, folder: int) -> None:
         write_new(temporary, body, folder)
         name_file(temporary, name, folder)
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=folder)
+        _discard(temporary, folder)
 
 
 def _write_nameless(name: str, body: bytes, folder: int) -> bool:
@@ -126,7 +125,11 @@ def name_file(temporary: str, name: str, folder: int) -> None:
 def leave_folder(temporary: str, folder: int) -> None:
     """Delete what has no name yet, and close the folder."""
     try:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=folder)
+        _discard(temporary, folder)
     finally:
         os.close(folder)
+
+
+def _discard(temporary: str, folder: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=folder)

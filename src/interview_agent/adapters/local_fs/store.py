@@ -38,7 +38,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 MARKER = ".storage-id"
-PROBES = "health"
+_PROBES = "health"
 _THREADS = 8
 _FOLDERS_REMEMBERED = 10_000
 _TIDIED_AWAY_TIMES = 9
@@ -180,7 +180,7 @@ class LocalFsBlobStore:
         """Yield every stored key, temporary files included, with its age in seconds."""
         with _faults():
             meetings = await self._run(self._folders, self._base_dir / "meetings")
-            for folder in (*meetings, self._base_dir / PROBES):
+            for folder in (*meetings, self._base_dir / _PROBES):
                 for found in await self._run(self._files, folder):
                     yield found
 
@@ -189,7 +189,7 @@ class LocalFsBlobStore:
         body = secrets.token_bytes(32)
         with _faults():
             # One call, which goes on to its end when nobody waits for it any more.
-            read = await self._run(self._probe, f"{PROBES}/{secrets.token_hex(8)}.bin", body)
+            read = await self._run(self._probe, f"{_PROBES}/{secrets.token_hex(8)}.bin", body)
         if read != body:
             message = "the storage does not give back what was written"
             raise StorageError(message)

@@ -65,6 +65,8 @@ WHERE meeting_id = $1 AND w.stage = $2 AND w.track = $3 AND w.epoch = $4
 FOR UPDATE OF m, w
 """
 
+_UNLEASED = "lease_until = NULL, lease_owner = NULL, updated_at = now()"
+_UNCOUNTED = "attempts = greatest(attempts - 1, 0)"
 _MINE = "meeting_id = $1 AND stage = $2 AND track = $3 AND epoch = $4 AND lease_until IS NOT NULL"
 
 
@@ -136,41 +138,29 @@ class PostgresWorkStore:
             return await schedule.want_next(connection, claim, next_steps)
 
     async def retry_later(self, claim: Claim, delay_s: float, reason: str) -> None:
-        async with self._database.connection() as connection:
-            _check(
-                await connection.execute(
-                    "UPDATE stage_work SET due_at = now() + make_interval(secs => $5),"
-                    " reason = $6, lease_until = NULL, lease_owner = NULL, updated_at = now()"
-                    f" WHERE {_MINE}",
-                    *_key(claim),
-                    delay_s,
-                    reason,
-                )
-            )
+        await self._let_go(
+            claim, "due_at = now() + make_interval(secs => $5), reason = $6", delay_s, reason
+        )
 
     async def hand_back(self, claim: Claim) -> None:
-        async with self._database.connection() as connection:
-            _check(
-                await connection.execute(
-                    "UPDATE stage_work SET due_at = now(), attempts = greatest(attempts - 1, 0),"
-                    " lease_until = NULL, lease_owner = NULL, updated_at = now()"
-                    f" WHERE {_MINE}",
-                    *_key(claim),
-                )
-            )
+        await self._let_go(claim, f"due_at = now(), {_UNCOUNTED}")
 
     async def put_off(self, claim: Claim, delay_s: float, reason: str) -> None:
+        await self._let_go(
+            claim,
+            "due_at = now() + make_interval(secs => $5), reason = $6,"
+            f" put_off_since = coalesce(put_off_since, due_at), {_UNCOUNTED}",
+            delay_s,
+            reason,
+        )
+
+    async def _let_go(self, claim: Claim, changes: str, *values: object) -> None:
         async with self._database.connection() as connection:
             _check(
                 await connection.execute(
-                    "UPDATE stage_work SET due_at = now() + make_interval(secs => $5),"
-                    " put_off_since = coalesce(put_off_since, due_at), reason = $6,"
-                    " attempts = greatest(attempts - 1, 0),"
-                    " lease_until = NULL, lease_owner = NULL, updated_at = now()"
-                    f" WHERE {_MINE}",
+                    f"UPDATE stage_work SET {changes}, {_UNLEASED} WHERE {_MINE}",
                     *_key(claim),
-                    delay_s,
-                    reason,
+                    *values,
                 )
             )
 

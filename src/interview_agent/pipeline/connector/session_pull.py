@@ -266,7 +266,6 @@ class SessionPull:
             return False
         if self.claim.epoch != epoch:
             # Another bot has joined meanwhile; it was the one before that is over.
-            self._ended = None
             return False
         meeting_id, reason = self.claim.meeting_id, told.reason or EndReason.UNKNOWN
         try:
