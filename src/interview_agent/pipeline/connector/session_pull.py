@@ -261,11 +261,7 @@ class SessionPull:
         if self._standing is not None and self._standing.operated:
             self._ended = None
             return False
-        epoch = self.claim.epoch
         if self._audio == "pull" and not await self._took_what_is_left():
-            return False
-        if self.claim.epoch != epoch:
-            # Another bot has joined meanwhile; it was the one before that is over.
             return False
         meeting_id, reason = self.claim.meeting_id, told.reason or EndReason.UNKNOWN
         try:
